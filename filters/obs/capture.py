@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a kept frame on the GPU to the few pixels that the engine sees: area downscale, stage, and one frame later map.
+
+Two staging surfaces take turns: while the GPU fills one, the other, staged a frame ago and done by now, is mapped, so
+that mapping never waits for the GPU.
+"""
+
+import ctypes
+import math
+
+from .effect import Canvas, Effect
+from .frames import KeptFrame
+from .libobs import GS_CS_SRGB, GS_RGBA, LibObs
+from .link import Link
+
+# More than 8 x 8 bilinear taps (a source of over 4096 pixels for a mask of 256) skip texels; no one sees it.
+MAX_TAPS = 8
+
+
+class Downscaler:
+    """Area-filtered reduction of a kept frame to RGBA8, sRGB-encoded, alpha 255 (what is transparent is black)."""
+
+    def __init__(self, obs: LibObs) -> None:
+        self._obs = obs
+        self._effect = Effect(obs, "capture", ("image", "footprint", "taps_x", "taps_y"))
+        self._canvas = Canvas(obs, GS_RGBA)
+
+    def reduce(self, frame: KeptFrame, width: int, height: int) -> int:
+        """Returns the small texture, or 0 if the GPU refused."""
+        texture = self._obs.gs_texrender_get_texture(frame.texrender)
+        if not texture:
+            return 0
+        effect = self._effect
+        effect.set_texture("image", texture)
+        effect.set_vec2("footprint", 1.0 / width, 1.0 / height)
+        effect.set_int("taps_x", _taps(frame.width, width))
+        effect.set_int("taps_y", _taps(frame.height, height))
+        technique = b"Encoded" if frame.color_space == GS_CS_SRGB else b"Linear"
+        return self._canvas.draw(effect, technique, texture, width, height)
+
+    def destroy(self) -> None:
+        """Free the GPU's objects."""
+        self._canvas.destroy()
+        self._effect.destroy()
+
+
+def _taps(source_px: int, result_px: int) -> int:
+    return min(max(math.ceil(source_px / result_px / 2), 1), MAX_TAPS)
+
+
+class Stager:
+    """The two staging surfaces and what each holds."""
+
+    def __init__(self, obs: LibObs) -> None:
+        self._obs = obs
+        self._surfaces = [0, 0]
+        self._size = (0, 0)
+        self._turn = 0
+        self._staged: KeptFrameStamp | None = None
+        self._pixels = ctypes.c_void_p()
+        self._row_bytes = ctypes.c_uint32()
+
+    def stage(self, texture: int, frame: KeptFrame, width: int, height: int) -> None:
+        """Ask the GPU to copy ``texture`` (``width`` x ``height``) to where the CPU can read it."""
+        if self._size != (width, height):
+            self.destroy()
+            self._surfaces = [self._obs.gs_stagesurface_create(width, height, GS_RGBA) for _ in range(2)]
+            self._size = (width, height)
+        self._turn ^= 1
+        self._obs.gs_stage_texture(self._surfaces[self._turn], texture)
+        self._staged = (frame.frame_id, frame.capture_ns, frame.height)
+
+    def drop(self) -> None:
+        """What is staged is out of date and must not reach the engine."""
+        self._staged = None
+
+    def hand_over(self, link: Link, smoothing: float, grow_px: float) -> None:
+        """Map what was staged one frame ago, publish it on the bridge and wake the engine. ``grow_px`` is in pixels of
+        the source."""
+        if self._staged is None:
+            return
+        frame_id, capture_ns, source_height = self._staged
+        self._staged = None
+        surface = self._surfaces[self._turn]
+        if not self._obs.gs_stagesurface_map(surface, self._pixels, self._row_bytes):
+            return
+        width, height = self._size
+        link.publish(
+            self._pixels.value or 0,
+            self._row_bytes.value,
+            width,
+            height,
+            frame_id,
+            capture_ns,
+            smoothing,
+            grow_px * height / source_height,
+        )
+        self._obs.gs_stagesurface_unmap(surface)
+        link.wake()
+
+    def destroy(self) -> None:
+        """Free the surfaces."""
+        for surface in self._surfaces:
+            if surface:
+                self._obs.gs_stagesurface_destroy(surface)
+        self._surfaces, self._size, self._staged = [0, 0], (0, 0), None
+
+
+KeptFrameStamp = tuple[int, int, int]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Keeps the status line of an open Filters dialog up to date.
+
+libobs has no text that changes by itself: a dialog is redrawn as a whole when its source says that its properties have
+changed. That would take a slider out of the user's hand, so it happens only when the words differ, every few seconds
+at most, and not right after the user moved something. Whether a dialog is open can't be asked: if a redraw is answered
+by no new call for the properties, it is closed.
+"""
+
+import time
+
+from .engine_host import EngineHost
+from .filter import BackgroundFilter
+from .libobs import LibObs
+from .properties import StatusText, status_lines
+
+REDRAW_EVERY_S = 2.0
+QUIET_AFTER_CHANGE_S = 4.0
+
+
+class Dialog:
+    """The dialog of one filter. ``refresh`` is called on the tick, when libobs itself keeps the source alive."""
+
+    def __init__(self, obs: LibObs, host: EngineHost, one: BackgroundFilter) -> None:
+        self._obs, self._host, self._filter = obs, host, one
+        self._words: StatusText | None = None
+        self._may_be_open = False
+        self._not_before = 0.0
+
+    def shown(self) -> StatusText:
+        """OBS asks for the properties; returns the words to show."""
+        self._may_be_open = True
+        self._words = status_lines(self._filter, self._host)
+        self._not_before = max(self._not_before, time.monotonic() + REDRAW_EVERY_S)
+        return self._words
+
+    def touched(self) -> None:
+        """The user changed a setting."""
+        self._not_before = time.monotonic() + QUIET_AFTER_CHANGE_S
+
+    def refresh(self) -> None:
+        """Redraw the dialog if it is open and says something that is no longer so."""
+        if not self._may_be_open or time.monotonic() < self._not_before:
+            return
+        if status_lines(self._filter, self._host) == self._words:
+            return
+        self._may_be_open = False
+        self._not_before = time.monotonic() + REDRAW_EVERY_S
+        self._obs.obs_source_update_properties(self._filter.source)

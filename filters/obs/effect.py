@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A shader file, compiled, with its parameters looked up once; and drawing into a small texture with it."""
+
+import ctypes
+from pathlib import Path
+
+from .libobs import GS_BLEND_ONE, GS_BLEND_ZERO, GS_CS_SRGB, GS_ZS_NONE, LibObs, Vec2
+
+EFFECTS_FOLDER = Path(__file__).resolve().parent.parent / "effects"
+
+
+class EffectError(Exception):
+    """A shader could not be compiled by this machine's driver; the text is the compiler's."""
+
+
+class Effect:
+    """``filters/effects/<name>.effect``. Create and use inside the graphics context."""
+
+    def __init__(self, obs: LibObs, name: str, parameters: tuple[str, ...]) -> None:
+        self._obs = obs
+        error = ctypes.c_void_p()
+        path = EFFECTS_FOLDER / f"{name}.effect"
+        self.handle: int = obs.gs_effect_create_from_file(str(path).encode(), ctypes.byref(error))
+        if not self.handle:
+            text = ctypes.string_at(error.value).decode(errors="replace") if error.value else "unknown error"
+            obs.bfree(error)
+            raise EffectError(f"{path.name}: {text.strip()}")
+        self._parameters = {key: obs.gs_effect_get_param_by_name(self.handle, key.encode()) for key in parameters}
+
+    def destroy(self) -> None:
+        """Free the compiled shader."""
+        self._obs.gs_effect_destroy(self.handle)
+
+    def set_texture(self, key: str, texture: int, srgb: bool = False) -> None:
+        """``srgb``: the shader reads linear light instead of the stored values."""
+        setter = self._obs.gs_effect_set_texture_srgb if srgb else self._obs.gs_effect_set_texture
+        setter(self._parameters[key], texture)
+
+    def set_float(self, key: str, value: float) -> None:
+        self._obs.gs_effect_set_float(self._parameters[key], value)
+
+    def set_int(self, key: str, value: int) -> None:
+        self._obs.gs_effect_set_int(self._parameters[key], value)
+
+    def set_vec2(self, key: str, x: float, y: float) -> None:
+        self._obs.gs_effect_set_vec2(self._parameters[key], Vec2(x, y))
+
+    def draw(self, technique: bytes, texture: int, width: int, height: int) -> None:
+        """Fill ``width`` x ``height`` pixels from the origin."""
+        while self._obs.gs_effect_loop(self.handle, technique):
+            self._obs.gs_draw_sprite(texture, 0, width, height)
+
+
+class Canvas:
+    """A texture of our own to draw into; made on first use, sized on each."""
+
+    def __init__(self, obs: LibObs, color_format: int) -> None:
+        self._obs = obs
+        self._format = color_format
+        self._texrender = 0
+
+    def draw(self, effect: Effect, technique: bytes, source_texture: int, width: int, height: int) -> int:
+        """Run ``technique`` over the whole canvas, values stored as the shader returns them; returns the texture, or 0
+        if the GPU refused."""
+        obs = self._obs
+        if not self._texrender:
+            self._texrender = obs.gs_texrender_create(self._format, GS_ZS_NONE)
+        obs.gs_texrender_reset(self._texrender)
+        if not obs.gs_texrender_begin_with_color_space(self._texrender, width, height, GS_CS_SRGB):
+            return 0
+        previous = obs.gs_framebuffer_srgb_enabled()
+        obs.gs_enable_framebuffer_srgb(False)
+        obs.gs_blend_state_push()
+        obs.gs_blend_function(GS_BLEND_ONE, GS_BLEND_ZERO)
+        obs.gs_ortho(0.0, width, 0.0, height, -100.0, 100.0)
+        effect.draw(technique, source_texture, width, height)
+        obs.gs_blend_state_pop()
+        obs.gs_enable_framebuffer_srgb(previous)
+        obs.gs_texrender_end(self._texrender)
+        return int(obs.gs_texrender_get_texture(self._texrender) or 0)
+
+    def destroy(self) -> None:
+        """Free the texture."""
+        if self._texrender:
+            self._obs.gs_texrender_destroy(self._texrender)
+            self._texrender = 0

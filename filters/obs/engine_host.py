@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Starts the one engine of this OBS, watches it, restarts it; gives every filter its stream.
+
+All of it happens on a thread of its own that sleeps nearly always. Filters only read ``Stream.link`` and call
+``Link``'s methods, which never wait.
+"""
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..bridge.problems import BridgeError, Problem, problem_from_dict
+from ..bridge.segment import Segment, remove_stale_segments
+from ..bridge.status import Status
+from ..environment.build import engine_python
+from .engine_process import EngineProcess
+from .libobs import LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, LibObs
+from .link import Link
+
+LOOK_EVERY_S = 0.25
+# No turn of the engine's loop this long after it was woken: it hangs. A new stream has to wait for its start.
+HUNG_AFTER_S, OPEN_WITHIN_S = 3.0, 15.0
+FIRST_RESTART_AFTER_S, LAST_RESTART_AFTER_S = 0.25, 30.0
+HEALTHY_AFTER_S = 20.0
+LOG_LEVELS = {"error": LOG_ERROR, "warning": LOG_WARNING, "info": LOG_INFO, "debug": LOG_DEBUG}
+
+@dataclass
+class Stream:
+    """One filter instance as the engine knows it. ``link`` is set by the host and taken over by the filter."""
+
+    number: int
+    link: Link | None = None
+    problem: Problem | None = None
+    wanted: tuple[str, str] = ("", "")
+    status: Status | None = None
+    opened: bool = False
+
+
+class EngineHost:
+    """``model`` is a catalogue id or ``file:/path``; ``device`` is auto, cpu, cuda, …"""
+
+    def __init__(self, obs: LibObs) -> None:
+        self._obs = obs
+        self._streams: dict[int, Stream] = {}
+        self._numbers = itertools.count(1)
+        self._process: EngineProcess | None = None
+        self._wake_up = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._lock = threading.Lock()  # never held while libobs is called
+        self._restart_after_s = FIRST_RESTART_AFTER_S
+        self._next_start = 0.0
+        self._started = 0.0
+        self._why_ended = "engine.crashed"
+        self.model, self.device, self.log_level = "", "auto", "info"
+        self.problem: Problem | None = None
+        self.hello: dict[str, Any] = {}
+
+    def configure(self, model: str, device: str, log_level: str) -> None:
+        """What all streams are to run. Takes effect at once, without a restart."""
+        self.model, self.device, self.log_level = model, device, log_level
+        self._wake_up.set()
+
+    def reload_model(self) -> None:
+        """Ask again for the model that is set: its file or the trust in it has changed."""
+        for stream in self.streams():
+            stream.wanted = ("", "")
+        self._wake_up.set()
+
+    def streams(self) -> list[Stream]:
+        """Every filter's stream."""
+        with self._lock:
+            return list(self._streams.values())
+
+    def add_stream(self) -> Stream:
+        """A filter was made. The engine starts if it doesn't run."""
+        with self._lock:
+            stream = Stream(next(self._numbers))
+            self._streams[stream.number] = stream
+            self._stopping = False
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="engine host", daemon=True)
+                self._thread.start()
+        self._wake_up.set()
+        return stream
+
+    def remove_stream(self, stream: Stream) -> None:
+        """A filter is gone. With the last one the engine ends."""
+        with self._lock:
+            self._streams.pop(stream.number, None)
+            self._stopping = not self._streams
+        process = self._process
+        if process:
+            process.send({"op": "close", "stream": stream.number})
+            if self._stopping:
+                process.close()
+        self._wake_up.set()
+
+    def restart(self) -> None:
+        """Start the engine anew as soon as possible: its environment has changed."""
+        self._restart_after_s, self._next_start = FIRST_RESTART_AFTER_S, 0.0
+        process = self._process
+        if process:
+            process.close()
+        self._wake_up.set()
+
+    def _run(self) -> None:
+        remove_stale_segments()
+        while True:
+            self._wake_up.wait(LOOK_EVERY_S)
+            self._wake_up.clear()
+            with self._lock:
+                if self._stopping:
+                    self._thread = None
+                    break
+            try:
+                self._look_after()
+            except Exception as error:  # the thread must live on: without it the filter stays blank for ever
+                self._obs.log(LOG_ERROR, f"engine host: {type(error).__name__}: {error}")
+                time.sleep(1.0)
+        process, self._process = self._process, None
+        if process:
+            process.close()
+            if not process.wait(1.0):
+                process.kill()
+                process.wait(1.0)
+
+    def _look_after(self) -> None:
+        if self._process is None:
+            self._start_if_due()
+        if self._process is not None:
+            self._take_events(self._process)
+        if self._process is not None:
+            for stream in self.streams():
+                self._look_after_stream(self._process, stream)
+
+    def _start_if_due(self) -> None:
+        if time.monotonic() < self._next_start:
+            return
+        python = engine_python()
+        if python is None:
+            self.problem = Problem("engine.missing")
+            self._next_start = time.monotonic() + 1.0
+            return
+        try:
+            self._process = EngineProcess(python, self.log_level, self._wake_up)
+        except OSError as error:
+            self.problem = Problem("engine.start_failed", {"detail": str(error)})
+            self._plan_restart()
+            return
+        self._started = time.monotonic()
+        self._why_ended = "engine.crashed"
+        self._obs.log(LOG_INFO, f"engine started, process {self._process.pid}")
+
+    def _take_events(self, process: EngineProcess) -> None:
+        while not process.events.empty():
+            event = process.events.get()
+            kind = event.get("event")
+            if kind == "log":
+                self._obs.log(LOG_LEVELS.get(str(event.get("level")), LOG_INFO), f"engine: {event.get('text')}")
+            elif kind == "hello":
+                self.hello = event
+                self.problem = None
+            elif kind == "opened":
+                self._opened(event.get("stream"))
+            elif kind == "problem":
+                self._stream_problem(event)
+            elif kind == "ended":
+                self._ended(process)
+
+    def _opened(self, number: Any) -> None:
+        stream = self._streams.get(number) if isinstance(number, int) else None
+        if stream and stream.link:
+            stream.opened = True
+            stream.link.segment.unlink()
+
+    def _stream_problem(self, event: dict[str, Any]) -> None:
+        try:
+            problem = problem_from_dict(event.get("problem"))
+        except BridgeError as error:
+            problem = Problem(error.code, error.params)
+        self._obs.log(LOG_WARNING, f"engine: {problem}")
+        for stream in self.streams():
+            if event.get("stream") in (0, stream.number):
+                stream.problem = problem
+
+    def _ended(self, process: EngineProcess) -> None:
+        self._process = None
+        if self._stopping:
+            return
+        code = process.exit_code()
+        self.problem = Problem(self._why_ended, {"exit_code": code if code is not None else ""})
+        self._plan_restart()
+        wait_s = max(0.0, self._next_start - time.monotonic())
+        self._obs.log(LOG_WARNING, f"the engine ended with code {code}; it starts again in {wait_s:.1f} s")
+        for stream in self.streams():
+            stream.link, stream.wanted, stream.opened, stream.status = None, ("", ""), False, None
+
+    def _plan_restart(self) -> None:
+        now = time.monotonic()
+        if now - self._started > HEALTHY_AFTER_S:
+            self._restart_after_s = FIRST_RESTART_AFTER_S
+        self._next_start = now + self._restart_after_s
+        self._restart_after_s = min(self._restart_after_s * 2, LAST_RESTART_AFTER_S)
+
+    def _look_after_stream(self, process: EngineProcess, stream: Stream) -> None:
+        link = stream.link
+        if link is None:
+            self._open_stream(process, stream)
+            return
+        wanted = (self.model, self.device)
+        if stream.wanted != wanted and process.send(
+            {"op": "model", "stream": stream.number, "model": wanted[0], "device": wanted[1]}
+        ):
+            stream.wanted = wanted
+        if stream.opened:
+            try:
+                stream.status = link.host_status()
+            except BridgeError as error:
+                stream.problem = Problem(error.code, error.params)
+        limit_s = HUNG_AFTER_S if stream.opened else OPEN_WITHIN_S
+        if link.silent_for_s() > limit_s:
+            self._obs.log(LOG_WARNING, f"the engine gave no sign of life for {limit_s:.0f} s: ending it")
+            self._why_ended = "engine.hung"
+            process.kill()
+
+    def _open_stream(self, process: EngineProcess, stream: Stream) -> None:
+        segment = Segment.create()
+        wanted = (self.model, self.device)
+        message = {"op": "open", "stream": stream.number, "segment": segment.name}
+        if not process.send({**message, "model": wanted[0], "device": wanted[1]}):
+            segment.close()
+            return
+        stream.wanted, stream.problem, stream.opened = wanted, None, False
+        stream.link = Link(segment, process)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One *Background Filter* on one source. ``render`` reads as the data path: capture, bridge, mask, compose.
+
+Fail closed: whatever goes wrong, what is not covered by a fresh mask is not drawn, unless the user chose otherwise.
+"""
+
+import ctypes
+import time
+
+from ..bridge.problems import BridgeError, Problem
+from .capture import Downscaler, Stager
+from .compose import Composer
+from .effect import EffectError
+from .engine_host import EngineHost
+from .frames import FrameRing, KeptFrame, Pacing
+from .libobs import (
+    GS_CS_709_EXTENDED,
+    GS_CS_SRGB,
+    GS_CS_SRGB_16F,
+    LOG_ERROR,
+    LibObs,
+)
+from .link import Link
+from .settings import DEFAULTS, FilterSettings
+
+# A picture whose frame is older than this is out of date: the engine hangs, died or can't keep up.
+FRESH_S = 1.0
+# After a pause this long in the rendering (a hidden source), what was kept belongs to the past.
+PAUSE_S = 0.25
+READ_STATUS_EVERY_FRAMES = 8
+
+_COLOR_SPACES = (ctypes.c_int * 3)(GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED)
+
+
+class BackgroundFilter:
+    """The state of one filter instance. ``tick``, ``render`` and ``destroy`` are called by OBS; ``render`` inside the
+    graphics context. ``source`` is the filter's own ``obs_source_t``."""
+
+    def __init__(self, obs: LibObs, host: EngineHost, source: int) -> None:
+        self.obs, self.source = obs, source
+        self.settings: FilterSettings = DEFAULTS
+        self.stream = host.add_stream()
+        self.delay_ms = 0.0
+        self.problem: Problem | None = None
+        self._host = host
+        self._link: Link | None = None
+        self._frame_is_new = True
+        self._frames_seen = 0
+        self._next_frame_id = 1
+        self._size = (0, 0)
+        self._mask_size = (0, 0)
+        self._last_render_ns = 0
+        self._in_hand_id = 0
+        self._pacing = Pacing()
+        self._shown: KeptFrame | None = None
+        self._gpu: tuple[FrameRing, Downscaler, Stager, Composer] | None = None
+
+    def tick(self) -> None:
+        """A new video frame begins; however many views will render it, it is captured once."""
+        self._frame_is_new = True
+
+    def render(self) -> None:
+        """Draw the filter's picture at the origin, in the size of its target."""
+        obs = self.obs
+        target, parent = obs.obs_filter_get_target(self.source), obs.obs_filter_get_parent(self.source)
+        if not target or not parent or self.problem:
+            return
+        size = obs.obs_source_get_base_width(target), obs.obs_source_get_base_height(target)
+        if not all(size):
+            return
+        frames, downscaler, stager, composer = self._gpu_objects()
+        if self._frame_is_new:
+            self._frame_is_new = False
+            self._advance(parent, target, size, frames, downscaler, stager)
+        if self._shown:
+            composer.draw(self._shown, self.settings, *size)
+        elif self.settings.without_mask == "source":
+            obs.obs_source_skip_video_filter(self.source)
+        elif self.settings.without_mask == "blur":
+            frame = frames.newest()
+            if frame:
+                composer.draw_blurred(frame, downscaler, *size)
+
+    def color_space(self) -> int:
+        """The space that ``render`` draws in: the target's own."""
+        target = self.obs.obs_filter_get_target(self.source)
+        return self._target_space(target) if target else GS_CS_SRGB
+
+    def destroy(self) -> None:
+        """The filter is gone: free the GPU's objects and the shared memory."""
+        self._host.remove_stream(self.stream)
+        if self._gpu:
+            self.obs.obs_enter_graphics()
+            for part in self._gpu:
+                part.destroy()
+            self.obs.obs_leave_graphics()
+            self._gpu = None
+        for link in {self._link, self.stream.link} - {None}:
+            assert link
+            link.close()
+        self._link = self.stream.link = None
+
+    def _advance(
+        self,
+        parent: int,
+        target: int,
+        size: tuple[int, int],
+        frames: FrameRing,
+        downscaler: Downscaler,
+        stager: Stager,
+    ) -> None:
+        """Once per video frame: send what was staged, capture anew, take the masks that came, choose what is shown."""
+        now_ns = time.monotonic_ns()
+        if size != self._size or now_ns - self._last_render_ns > PAUSE_S * 1e9:
+            frames.forget()
+            stager.drop()
+            self._size, self._shown = size, None
+        self._last_render_ns = now_ns
+        link = self._current_link(stager)
+        if not link and self.settings.without_mask != "blur":
+            self._shown = None
+            return
+        settings = self.settings
+        if link:
+            stager.hand_over(link, settings.smoothing, settings.grow_px)
+            self._take_masks(link, frames)
+        frame = frames.capture(parent, target, size, self._target_space(target), self._needed_ids(link, frames))
+        frame.frame_id, frame.capture_ns = self._next_frame_id, now_ns
+        self._next_frame_id += 1
+        if not link:
+            self._shown = None
+            return
+        small = downscaler.reduce(frame, *self._mask_size)
+        if small:
+            stager.stage(small, frame, *self._mask_size)
+        self._choose_shown(frames, frame.frame_id, now_ns)
+
+    def _take_masks(self, link: Link, frames: FrameRing) -> None:
+        self._in_hand_id = link.frame_in_hand_id()  # before the masks: what is no longer in hand has its mask there
+        masks = link.take_masks()
+        for mask in masks:
+            self._pacing.note(self._next_frame_id - mask.frame_id)
+        frames.attach(masks)
+
+    def _needed_ids(self, link: Link | None, frames: FrameRing) -> set[int]:
+        """The frames whose textures must not be used again yet."""
+        if not link:
+            return set()
+        needed = set(range(self._next_frame_id - self._pacing.delay_frames - 1, self._next_frame_id))
+        needed.add(self._in_hand_id)
+        for frame in (self._shown, frames.newest_with_mask(self._next_frame_id)):
+            if frame:
+                needed.add(frame.frame_id)
+        return needed
+
+    def _choose_shown(self, frames: FrameRing, newest_id: int, now_ns: int) -> None:
+        shown = frames.newest_with_mask(newest_id - self._pacing.delay_frames)
+        if shown and self._shown and shown.frame_id < self._shown.frame_id:
+            shown = self._shown
+        if shown and now_ns - shown.capture_ns > FRESH_S * 1e9:
+            shown = None
+        self._shown = shown
+        if shown:
+            self.delay_ms += 0.05 * ((now_ns - shown.capture_ns) / 1e6 - self.delay_ms)
+
+    def _current_link(self, stager: Stager) -> Link | None:
+        """The link to a running engine whose model is ready, and ``_mask_size`` set to the model's input; or None."""
+        link = self.stream.link
+        if link is not self._link:
+            stager.drop()
+            if self._link:
+                self._link.close()
+            self._link, self._mask_size, self._frames_seen = link, (0, 0), 0
+        if not link:
+            return None
+        self._frames_seen += 1
+        if not all(self._mask_size) or self._frames_seen % READ_STATUS_EVERY_FRAMES == 0:
+            try:
+                status = link.status()
+            except BridgeError:
+                return None
+            self._mask_size = (status.input_width, status.input_height)
+        return link if all(self._mask_size) else None
+
+    def _target_space(self, target: int) -> int:
+        return int(self.obs.obs_source_get_color_space(target, len(_COLOR_SPACES), _COLOR_SPACES))
+
+    def _gpu_objects(self) -> tuple[FrameRing, Downscaler, Stager, Composer]:
+        """Made on the first render: only then is the graphics context ours, and a hidden source needs none."""
+        if self._gpu is None:
+            try:
+                obs = self.obs
+                self._gpu = FrameRing(obs), Downscaler(obs), Stager(obs), Composer(obs)
+            except EffectError as error:
+                self.problem = Problem("effect.failed", {"detail": str(error)})
+                self.obs.log(LOG_ERROR, f"shader: {error}")
+                raise
+        return self._gpu

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The filter's dialog, made from the settings table and the locale, with the live status on top."""
+
+from dataclasses import dataclass
+
+from ..bridge.problems import Problem
+from ..bridge.status import State, Status
+from ..locale import text
+from .engine_host import EngineHost
+from .filter import BackgroundFilter
+from .libobs import (
+    OBS_COMBO_FORMAT_STRING,
+    OBS_COMBO_TYPE_LIST,
+    OBS_TEXT_INFO,
+    OBS_TEXT_INFO_NORMAL,
+    OBS_TEXT_INFO_WARNING,
+    LibObs,
+)
+from .settings import SETTINGS, Setting
+
+
+@dataclass(frozen=True)
+class StatusText:
+    """What the dialog says: one line of figures and, if something is wrong, one of plain words."""
+
+    figures: str
+    problem: str
+
+
+def status_lines(one: BackgroundFilter, host: EngineHost) -> StatusText:
+    """The state of one filter in words, in the user's language."""
+    status = one.stream.status
+    problem = one.problem or host.problem or one.stream.problem or (status.problem if status else None)
+    return StatusText(_figures(status, one.delay_ms), describe(problem) if problem else "")
+
+
+def describe(problem: Problem) -> str:
+    """A problem in plain words."""
+    return text(f"problem.{problem.code}", **problem.params)
+
+
+def _figures(status: Status | None, delay_ms: float) -> str:
+    if status is None or status.state is State.STARTING:
+        return text("status.starting")
+    if status.state is State.LOADING and not status.input_width:
+        return text("status.loading", model=status.model)
+    if status.state not in (State.READY, State.LOADING):
+        return text("status.stopped")
+    return text(
+        "status.running",
+        model=status.model,
+        device=status.device,
+        mask_ms=f"{status.prepare_ms + status.infer_ms + status.refine_ms:.1f}",
+        masks_per_s=f"{status.masks_per_s:.0f}",
+        delay_ms=f"{delay_ms:.0f}",
+    )
+
+
+def make_properties(obs: LibObs, status: StatusText | None) -> int:
+    """A new ``obs_properties_t`` for the dialog; OBS frees it."""
+    properties = int(obs.obs_properties_create())
+    if status:
+        _add_info(obs, properties, b"status", text("status.label"), status.figures, OBS_TEXT_INFO_NORMAL)
+        if status.problem:
+            _add_info(obs, properties, b"problem", text("problem.label"), status.problem, OBS_TEXT_INFO_WARNING)
+    for setting in SETTINGS:
+        made = _add_setting(obs, properties, setting)
+        obs.obs_property_set_long_description(made, text(f"setting.{setting.key}.tooltip").encode())
+    return properties
+
+
+def _add_info(obs: LibObs, properties: int, key: bytes, label: str, words: str, kind: int) -> None:
+    # An info text shows the setting of its key if there is one, else the description: there is none, by intent.
+    line = obs.obs_properties_add_text(properties, key, f"{label}: {words}".encode(), OBS_TEXT_INFO)
+    obs.obs_property_text_set_info_type(line, kind)
+
+
+def _add_setting(obs: LibObs, properties: int, setting: Setting) -> int:
+    key, label = setting.key.encode(), text(f"setting.{setting.key}.label").encode()
+    if isinstance(setting.default, bool):
+        return int(obs.obs_properties_add_bool(properties, key, label))
+    if isinstance(setting.default, str):
+        made = obs.obs_properties_add_list(properties, key, label, OBS_COMBO_TYPE_LIST, OBS_COMBO_FORMAT_STRING)
+        for choice in setting.choices:
+            words = text(f"setting.{setting.key}.{choice}").encode()
+            obs.obs_property_list_add_string(made, words, choice.encode())
+        return int(made)
+    made = obs.obs_properties_add_float_slider(
+        properties, key, label, setting.minimum, setting.maximum, setting.step
+    )
+    if setting.unit:
+        obs.obs_property_float_set_suffix(made, setting.unit.encode())
+    return int(made)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Registers the filter with libobs: the C struct, the callbacks it points to, and the table from handles to filters.
+
+libobs has no way to unregister a source type and keeps pointers into all of this until OBS ends. So everything here
+lives as long as the process, in a module that a reload of the script does not execute again, and the callbacks reach
+their filter through a number, never through a pointer to a Python object.
+"""
+
+import ctypes
+import itertools
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, Structure, c_char_p, c_float, c_int, c_size_t, c_uint32, c_void_p
+from typing import Any
+
+from ..locale import text
+from .dialog import Dialog
+from .engine_host import EngineHost
+from .filter import BackgroundFilter
+from .libobs import (
+    LOG_ERROR,
+    OBS_SOURCE_SRGB,
+    OBS_SOURCE_TYPE_FILTER,
+    OBS_SOURCE_VIDEO,
+    LibObs,
+)
+from .properties import make_properties
+from .settings import read_settings, set_defaults
+
+FILTER_ID = b"obs_background_filter"
+
+GetName = CFUNCTYPE(c_void_p, c_void_p)
+Create = CFUNCTYPE(c_void_p, c_void_p, c_void_p)
+Destroy = CFUNCTYPE(None, c_void_p)
+GetDefaults = CFUNCTYPE(None, c_void_p)
+GetProperties = CFUNCTYPE(c_void_p, c_void_p)
+Update = CFUNCTYPE(None, c_void_p, c_void_p)
+Tick = CFUNCTYPE(None, c_void_p, c_float)
+Render = CFUNCTYPE(None, c_void_p, c_void_p)
+GetColorSpace = CFUNCTYPE(c_int, c_void_p, c_size_t, c_void_p)
+
+
+def _unused(*names: str) -> list[tuple[str, Any]]:
+    return [(name, c_void_p) for name in names]
+
+
+class SourceInfo(Structure):
+    """``struct obs_source_info`` of OBS 28, a prefix of every later one, which libobs accepts."""
+
+    _fields_ = [
+        ("id", c_char_p),
+        ("type", c_int),
+        ("output_flags", c_uint32),
+        ("get_name", GetName),
+        ("create", Create),
+        ("destroy", Destroy),
+        *_unused("get_width", "get_height"),
+        ("get_defaults", GetDefaults),
+        ("get_properties", GetProperties),
+        ("update", Update),
+        *_unused("activate", "deactivate", "show", "hide"),
+        ("video_tick", Tick),
+        ("video_render", Render),
+        *_unused("filter_video", "filter_audio", "enum_active_sources", "save", "load"),
+        *_unused("mouse_click", "mouse_move", "mouse_wheel", "focus", "key_click", "filter_remove"),
+        *_unused("type_data", "free_type_data", "audio_render", "enum_all_sources"),
+        *_unused("transition_start", "transition_stop", "get_defaults2", "get_properties2", "audio_mix"),
+        ("icon_type", c_int),
+        *_unused("media_play_pause", "media_restart", "media_stop", "media_next", "media_previous"),
+        *_unused("media_get_duration", "media_get_time", "media_set_time", "media_get_state"),
+        ("version", c_uint32),
+        ("unversioned_id", c_char_p),
+        *_unused("missing_files"),
+        ("video_get_color_space", GetColorSpace),
+    ]
+
+
+class Registration:
+    """The one registration of this process. ``filters`` holds every living filter by its handle."""
+
+    def __init__(self, obs: LibObs, host: EngineHost) -> None:
+        self.obs, self.host = obs, host
+        self.filters: dict[int, BackgroundFilter] = {}
+        self._dialogs: dict[int, Dialog] = {}
+        self._handles = itertools.count(1)
+        self._complained: set[str] = set()
+        self._name = ctypes.create_string_buffer(text("filter.name").encode())
+        self._info = SourceInfo(
+            id=FILTER_ID,
+            type=OBS_SOURCE_TYPE_FILTER,
+            output_flags=OBS_SOURCE_VIDEO | OBS_SOURCE_SRGB,
+            get_name=GetName(lambda _: ctypes.addressof(self._name)),
+            create=Create(self._guarded(self._create, 0)),
+            destroy=Destroy(self._guarded(self._destroy, None)),
+            get_defaults=GetDefaults(self._guarded(lambda data: set_defaults(obs, data), None)),
+            get_properties=GetProperties(self._guarded(self._properties, 0)),
+            update=Update(self._guarded(self._update, None)),
+            video_tick=Tick(self._guarded(self._tick, None)),
+            video_render=Render(self._guarded(lambda handle, _: self.filters[handle].render(), None)),
+            video_get_color_space=GetColorSpace(
+                self._guarded(lambda handle, *_: self.filters[handle].color_space(), 0)
+            ),
+        )
+        obs.obs_register_source_s(ctypes.byref(self._info), ctypes.sizeof(self._info))
+
+    def _guarded(self, function: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
+        """``function`` as a callback that never raises into C: an error is logged once, and nothing is drawn."""
+
+        def callback(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except Exception as error:
+                self._complain(error)
+                return otherwise
+
+        return callback
+
+    def _complain(self, error: Exception) -> None:
+        import traceback
+
+        lines = "".join(traceback.format_exception(error))
+        if lines not in self._complained:
+            self._complained.add(lines)
+            self.obs.log(LOG_ERROR, f"error in a callback: {lines}")
+
+    def _create(self, settings: int, source: int) -> int:
+        handle = next(self._handles)
+        one = BackgroundFilter(self.obs, self.host, source)
+        one.settings = read_settings(self.obs, settings)
+        self.filters[handle], self._dialogs[handle] = one, Dialog(self.obs, self.host, one)
+        return handle
+
+    def _update(self, handle: int, settings: int) -> None:
+        self.filters[handle].settings = read_settings(self.obs, settings)
+        self._dialogs[handle].touched()
+
+    def _tick(self, handle: int, _seconds: float) -> None:
+        self.filters[handle].tick()
+        self._dialogs[handle].refresh()
+
+    def _destroy(self, handle: int) -> None:
+        del self._dialogs[handle]
+        self.filters.pop(handle).destroy()
+
+    def _properties(self, handle: int | None) -> int:
+        dialog = self._dialogs.get(handle) if handle else None
+        return make_properties(self.obs, dialog.shown() if dialog else None)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The filter's settings, each declared once: key, default, range, unit. Defaults and reading come from this table, and
+so does the dialog (:mod:`.properties`); labels and tooltips stand in the locale files under ``setting.<key>``.
+
+The keys are stored in users' scene collections: they never change.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .libobs import LibObs
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. ``default`` tells the kind: float (a slider), bool (a check box) or str (a list of ``choices``)."""
+
+    key: str
+    default: float | bool | str
+    minimum: float = 0.0
+    maximum: float = 1.0
+    step: float = 0.01
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS = (
+    Setting("threshold", 0.5),
+    Setting("edge_softness", 0.6),
+    Setting("smoothing", 0.5),
+    Setting("feather_px", 0.0, 0.0, 50.0, 0.5, " px"),
+    Setting("grow_px", 0.0, -30.0, 30.0, 0.5, " px"),
+    Setting("without_mask", "hide", choices=("hide", "blur", "source")),
+    Setting("preview_mask", False),
+)
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """The values of one filter. ``threshold``, ``edge_softness`` and ``smoothing`` are 0 to 1; ``feather_px`` and
+    ``grow_px`` (negative shrinks) are in pixels of the source; ``without_mask`` is hide, blur or source."""
+
+    threshold: float
+    edge_softness: float
+    smoothing: float
+    feather_px: float
+    grow_px: float
+    without_mask: str
+    preview_mask: bool
+
+    def ramp(self) -> tuple[float, float]:
+        """The mask values (low, high) drawn as alpha 0 and 1: ``edge_softness`` wide around the threshold, kept inside
+        0 to 1 so that a sure 0 stays 0 and a sure 1 stays 1; at threshold .5 and softness 1 the mask is drawn as it is.
+        """
+        low = max(0.0, self.threshold - self.edge_softness / 2)
+        high = min(1.0, self.threshold + self.edge_softness / 2)
+        if high - low < 1 / 255:
+            low = min(low, 1 - 1 / 255)
+            high = low + 1 / 255
+        return low, high
+
+
+DEFAULTS = FilterSettings(**{setting.key: setting.default for setting in SETTINGS})  # type: ignore[arg-type]
+
+
+def set_defaults(obs: LibObs, data: int) -> None:
+    """Declare the defaults in an ``obs_data_t``."""
+    setters = {
+        bool: obs.obs_data_set_default_bool,
+        float: obs.obs_data_set_default_double,
+        str: lambda data, key, value: obs.obs_data_set_default_string(data, key, value.encode()),
+    }
+    for setting in SETTINGS:
+        setters[type(setting.default)](data, setting.key.encode(), setting.default)
+
+
+def read_settings(obs: LibObs, data: int) -> FilterSettings:
+    """The values in an ``obs_data_t``. A scene collection is a file that anyone may have edited: what lies outside its
+    range or is not a number becomes the nearest legal value or the default."""
+    return FilterSettings(**{setting.key: _legal(setting, _read(obs, data, setting)) for setting in SETTINGS})
+
+
+def _read(obs: LibObs, data: int, setting: Setting) -> Any:
+    key = setting.key.encode()
+    if isinstance(setting.default, bool):
+        return obs.obs_data_get_bool(data, key)
+    if isinstance(setting.default, str):
+        return (obs.obs_data_get_string(data, key) or b"").decode(errors="replace")
+    return obs.obs_data_get_double(data, key)
+
+
+def _legal(setting: Setting, value: Any) -> Any:
+    if setting.choices:
+        return value if value in setting.choices else setting.default
+    if isinstance(setting.default, bool):
+        return bool(value)
+    if value != value:  # not a number
+        return setting.default
+    return min(max(value, setting.minimum), setting.maximum)

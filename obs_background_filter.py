@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""OBS Background Filter: what OBS loads through Tools, Scripts; run as a program, the command line's door.
+
+The code lives beside this file in ``filters`` and ``models``. Those names are not ours alone: every OBS script shares
+one interpreter, so the folder is loaded as a package under a name of its own, ``background_filter``, and all imports
+inside it are relative. The package outlives a reload of this script: libobs keeps pointers into it until OBS ends.
+"""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "background_filter"
+
+
+def load_package() -> None:
+    """Make ``background_filter`` importable; refuse a second copy of the product in the same interpreter."""
+    loaded = sys.modules.get(PACKAGE)
+    if loaded is None:
+        spec = importlib.machinery.ModuleSpec(PACKAGE, None, is_package=True)
+        spec.submodule_search_locations = [str(ROOT)]
+        sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
+    elif list(loaded.__path__) != [str(ROOT)]:
+        raise RuntimeError(
+            f"OBS Background Filter is already loaded from {loaded.__path__[0]}. "
+            f"Remove one of the two scripts in Tools, Scripts, and start OBS again (this one: {ROOT})."
+        )
+
+
+load_package()
+
+
+def _script():  # type: ignore[no-untyped-def]
+    """The part that survives a reload of this file. ``obspython`` exists only inside OBS."""
+    obspython = importlib.import_module("obspython")
+    return importlib.import_module(f"{PACKAGE}.filters.obs.script").the_script(obspython)
+
+
+def script_description():  # type: ignore[no-untyped-def]
+    """OBS asks for the text above the script's properties."""
+    return _script().description()
+
+
+def script_load(_settings):  # type: ignore[no-untyped-def]
+    """OBS has loaded the script."""
+    _script().load()
+
+
+def script_unload():  # type: ignore[no-untyped-def]
+    """OBS is about to unload the script."""
+    _script().unload()
+
+
+def script_defaults(settings):  # type: ignore[no-untyped-def]
+    """OBS asks for the defaults of the script's properties."""
+    _script().defaults(settings)
+
+
+def script_update(settings):  # type: ignore[no-untyped-def]
+    """The user changed the script's properties."""
+    _script().update(settings)
+
+
+def script_properties():  # type: ignore[no-untyped-def]
+    """OBS asks for the script's properties."""
+    return _script().properties()
+
+
+if __name__ == "__main__":
+    sys.exit(importlib.import_module(f"{PACKAGE}.filters.cli").main(sys.argv[1:]))
