@@ -12,7 +12,7 @@ import time
 from .engine_host import EngineHost
 from .filter import BackgroundFilter
 from .libobs import LibObs
-from .properties import StatusText, status_lines
+from .words import StatusText, describe, figures
 
 REDRAW_EVERY_S = 2.0
 QUIET_AFTER_CHANGE_S = 4.0
@@ -30,7 +30,7 @@ class Dialog:
     def shown(self) -> StatusText:
         """OBS asks for the properties; returns the words to show."""
         self._may_be_open = True
-        self._words = status_lines(self._filter, self._host)
+        self._words = self._current_words()
         self._not_before = max(self._not_before, time.monotonic() + REDRAW_EVERY_S)
         return self._words
 
@@ -42,8 +42,13 @@ class Dialog:
         """Redraw the dialog if it is open and says something that is no longer so."""
         if not self._may_be_open or time.monotonic() < self._not_before:
             return
-        if status_lines(self._filter, self._host) == self._words:
+        if self._current_words() == self._words:
             return
         self._may_be_open = False
         self._not_before = time.monotonic() + REDRAW_EVERY_S
         self._obs.obs_source_update_properties(self._filter.source)
+
+    def _current_words(self) -> StatusText:
+        one, stream = self._filter, self._filter.stream
+        problem = one.problem or self._host.problem or stream.current_problem()
+        return StatusText(figures(stream.status, one.delay_ms), describe(problem))

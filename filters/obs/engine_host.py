@@ -18,12 +18,14 @@ from ..environment.build import engine_python
 from .engine_process import EngineProcess
 from .libobs import LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, LibObs
 from .link import Link
+from .words import describe
 
 LOOK_EVERY_S = 0.25
 # No turn of the engine's loop this long after it was woken: it hangs. A new stream has to wait for its start.
 HUNG_AFTER_S, OPEN_WITHIN_S = 3.0, 15.0
 FIRST_RESTART_AFTER_S, LAST_RESTART_AFTER_S = 0.25, 30.0
 HEALTHY_AFTER_S = 20.0
+REOPEN_AFTER_S = 1.0
 LOG_LEVELS = {"error": LOG_ERROR, "warning": LOG_WARNING, "info": LOG_INFO, "debug": LOG_DEBUG}
 
 @dataclass
@@ -36,6 +38,18 @@ class Stream:
     wanted: tuple[str, str] = ("", "")
     status: Status | None = None
     opened: bool = False
+    logged: object = None
+    not_before: float = 0.0
+
+    def forget_link(self) -> None:
+        """The engine no longer serves this stream; the filter closes the link when it sees that it is gone."""
+        if self.link:
+            self.link.segment.unlink()
+        self.link, self.wanted, self.opened, self.status = None, ("", ""), False, None
+
+    def current_problem(self) -> Problem | None:
+        """What is wrong with this stream."""
+        return self.problem or (self.status.problem if self.status else None)
 
 
 class EngineHost:
@@ -177,14 +191,18 @@ class EngineHost:
             stream.link.segment.unlink()
 
     def _stream_problem(self, event: dict[str, Any]) -> None:
+        """Problems of models and devices stand in the status; the others mean that the engine let go of the stream."""
         try:
             problem = problem_from_dict(event.get("problem"))
         except BridgeError as error:
             problem = Problem(error.code, error.params)
-        self._obs.log(LOG_WARNING, f"engine: {problem}")
+        if problem.code.startswith(("model.", "device.")):
+            return
+        self._obs.log(LOG_WARNING, describe(problem))
         for stream in self.streams():
-            if event.get("stream") in (0, stream.number):
-                stream.problem = problem
+            if event.get("stream") == stream.number:
+                stream.forget_link()
+                stream.problem, stream.not_before = problem, time.monotonic() + REOPEN_AFTER_S
 
     def _ended(self, process: EngineProcess) -> None:
         self._process = None
@@ -196,7 +214,7 @@ class EngineHost:
         wait_s = max(0.0, self._next_start - time.monotonic())
         self._obs.log(LOG_WARNING, f"the engine ended with code {code}; it starts again in {wait_s:.1f} s")
         for stream in self.streams():
-            stream.link, stream.wanted, stream.opened, stream.status = None, ("", ""), False, None
+            stream.forget_link()
 
     def _plan_restart(self) -> None:
         now = time.monotonic()
@@ -220,14 +238,38 @@ class EngineHost:
                 stream.status = link.host_status()
             except BridgeError as error:
                 stream.problem = Problem(error.code, error.params)
+            self._log_changes(stream)
         limit_s = HUNG_AFTER_S if stream.opened else OPEN_WITHIN_S
         if link.silent_for_s() > limit_s:
             self._obs.log(LOG_WARNING, f"the engine gave no sign of life for {limit_s:.0f} s: ending it")
             self._why_ended = "engine.hung"
             process.kill()
 
+    def _log_changes(self, stream: Stream) -> None:
+        """Each state of a stream once in OBS's log, and each problem once, as a warning."""
+        status, problem = stream.status, stream.current_problem()
+        now = status and (status.state, status.model, status.device, problem)
+        if not status or now == stream.logged:
+            return
+        stream.logged = now
+        name = f"filter {stream.number}"
+        self._obs.log(LOG_INFO, f"{name}: {status.state.name.lower()}, model {status.model}, on {status.device}")
+        if problem:
+            self._obs.log(LOG_WARNING, f"{name}: {describe(problem)}")
+
     def _open_stream(self, process: EngineProcess, stream: Stream) -> None:
-        segment = Segment.create()
+        if time.monotonic() < stream.not_before:
+            return
+        try:
+            segment = Segment.create()
+        except (BridgeError, OSError) as error:
+            stream.not_before = time.monotonic() + REOPEN_AFTER_S
+            stream.problem = (
+                Problem(error.code, error.params)
+                if isinstance(error, BridgeError)
+                else Problem("bridge.segment", {"name": "", "reason": str(error)})
+            )
+            return
         wanted = (self.model, self.device)
         message = {"op": "open", "stream": stream.number, "segment": segment.name}
         if not process.send({**message, "model": wanted[0], "device": wanted[1]}):
@@ -235,3 +277,5 @@ class EngineHost:
             return
         stream.wanted, stream.problem, stream.opened = wanted, None, False
         stream.link = Link(segment, process)
+        if stream.number not in self._streams:  # the filter went away meanwhile and has not seen this link
+            segment.close()

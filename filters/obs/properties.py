@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The filter's dialog, made from the settings table and the locale, with the live status on top."""
 
-from dataclasses import dataclass
-
-from ..bridge.problems import Problem
-from ..bridge.status import State, Status
 from ..locale import text
-from .engine_host import EngineHost
-from .filter import BackgroundFilter
 from .libobs import (
     OBS_COMBO_FORMAT_STRING,
     OBS_COMBO_TYPE_LIST,
@@ -17,43 +11,7 @@ from .libobs import (
     LibObs,
 )
 from .settings import SETTINGS, Setting
-
-
-@dataclass(frozen=True)
-class StatusText:
-    """What the dialog says: one line of figures and, if something is wrong, one of plain words."""
-
-    figures: str
-    problem: str
-
-
-def status_lines(one: BackgroundFilter, host: EngineHost) -> StatusText:
-    """The state of one filter in words, in the user's language."""
-    status = one.stream.status
-    problem = one.problem or host.problem or one.stream.problem or (status.problem if status else None)
-    return StatusText(_figures(status, one.delay_ms), describe(problem) if problem else "")
-
-
-def describe(problem: Problem) -> str:
-    """A problem in plain words."""
-    return text(f"problem.{problem.code}", **problem.params)
-
-
-def _figures(status: Status | None, delay_ms: float) -> str:
-    if status is None or status.state is State.STARTING:
-        return text("status.starting")
-    if status.state is State.LOADING and not status.input_width:
-        return text("status.loading", model=status.model)
-    if status.state not in (State.READY, State.LOADING):
-        return text("status.stopped")
-    return text(
-        "status.running",
-        model=status.model,
-        device=status.device,
-        mask_ms=f"{status.prepare_ms + status.infer_ms + status.refine_ms:.1f}",
-        masks_per_s=f"{status.masks_per_s:.0f}",
-        delay_ms=f"{delay_ms:.0f}",
-    )
+from .words import StatusText
 
 
 def make_properties(obs: LibObs, status: StatusText | None) -> int:

@@ -23,8 +23,8 @@ from ..locale import set_language, text
 from .engine_host import EngineHost
 from .installation import Installation
 from .libobs import LOG_INFO, LOG_WARNING, libobs
-from .properties import describe
 from .registration import FILTER_ID, Registration
+from .words import describe
 
 OWN_FILE = "own"
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino")

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a frame's bytes to a network's input tensor, without allocating in the loop."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models.catalog import InputSpec
+
+FRAME_CHANNEL = {"R": 0, "G": 1, "B": 2}  # frames are RGBA
+
+
+def view_frame(
+    pixels: bytes | bytearray | memoryview, width: int, height: int, row_bytes: int
+) -> NDArray[np.uint8]:
+    """A frame's bytes as an HxWx4 uint8 RGBA picture that shares their memory."""
+    rows = np.frombuffer(pixels, np.uint8, count=height * row_bytes).reshape(height, row_bytes)
+    return rows[:, : width * 4].reshape(height, width, 4)
+
+
+class Preparer:
+    """Fills the input tensor: ``x = (pixel * scale - mean) / std`` per channel, in the order the network wants."""
+
+    def __init__(self, spec: InputSpec, dtype: type[np.float32] | type[np.float16] = np.float32) -> None:
+        shape = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
+        self.tensor: NDArray[np.floating] = np.zeros((1, *shape), dtype)
+        self.frame_shape = (spec.height, spec.width, 4)
+        planes = self.tensor[0] if spec.layout == "NCHW" else np.moveaxis(self.tensor[0], -1, 0)
+        self._planes = [
+            (
+                planes[i],
+                FRAME_CHANNEL[name],
+                np.float32(spec.scale / spec.std[i]),
+                np.float32(-spec.mean[i] / spec.std[i]),
+            )
+            for i, name in enumerate(spec.channels)
+        ]
+
+    def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[np.floating]:
+        """Convert an HxWx4 uint8 RGBA frame of exactly the input's size; returns the reused tensor."""
+        for plane, channel, factor, offset in self._planes:
+            np.multiply(frame_rgba[..., channel], factor, out=plane, casting="same_kind")
+            if offset:
+                np.add(plane, offset, out=plane, casting="same_kind")
+        return self.tensor

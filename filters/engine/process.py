@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What makes a well-behaved child process: low priority, few threads, clean stdout, an end when OBS is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from ..bridge.problems import Problem
+from .control import ControlLine
+from .events import Events
+
+VERSION = "0.1.0"
+NICE_STEP = 5  # below OBS and the game, above "only when idle": a mask that starves is a hidden person
+BELOW_NORMAL_PRIORITY_CLASS = 0x4000
+GIL_SWITCH_S = 0.0005  # the thread that loads a model must not hold up the one that makes masks
+EXIT_LIBRARIES = 3
+
+
+def run(log_level: str) -> int:
+    """Set the process up, say hello, serve streams until stdin ends; returns the exit code."""
+    lower_priority()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal of OBS: OBS ends first, then we do
+    limit_threads()
+    sys.setswitchinterval(GIL_SWITCH_S)
+    events = Events(claim_stdout(), log_level)
+    control = ControlLine(sys.stdin.fileno())
+    control.start()
+    try:
+        versions = load_libraries()
+        from .loop import Engine
+    except ImportError as error:
+        events.problem(0, Problem("engine.start_failed", {"detail": str(error)}))
+        return EXIT_LIBRARIES
+    events.send("hello", pid=os.getpid(), version=VERSION, **versions)
+    Engine(control, events).run()
+    sys.stderr.flush()
+    # A thread may still be inside a driver: interpreter teardown would wait for it or crash in it.
+    os._exit(0)
+
+
+def lower_priority() -> None:
+    """Step behind OBS in the queue for the processor; a system that refuses is left as it is."""
+    try:
+        if sys.platform == "win32":
+            import ctypes
+
+            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+            kernel32.GetCurrentProcess.restype = ctypes.c_void_p
+            kernel32.SetPriorityClass.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+            kernel32.SetPriorityClass(kernel32.GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            os.nice(NICE_STEP)
+    except OSError:
+        pass
+
+
+def limit_threads() -> None:
+    """One thread per library. Must run before the libraries are imported: they read this once."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def claim_stdout() -> int:
+    """Keep stdout for events alone: returns its descriptor, and sends what libraries print to stderr."""
+    sys.stdout.flush()
+    event_descriptor = os.dup(1)
+    os.dup2(2, 1)
+    return event_descriptor
+
+
+def load_libraries() -> dict[str, Any]:
+    """Import what the data path needs, silence it; returns the fields that ``hello`` reports."""
+    import cv2
+    import onnxruntime
+
+    cv2.setNumThreads(1)
+    onnxruntime.set_default_logger_severity(4)  # fatal only: every failure is reported in our own words
+    return {
+        "onnxruntime": onnxruntime.__version__,
+        "providers": onnxruntime.get_available_providers(),
+    }

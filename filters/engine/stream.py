@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One filter's stream: its end of the bridge, its network, its memory, its status."""
+
+from __future__ import annotations
+
+import time
+
+from ..bridge.frame_slots import Frame, FrameReader
+from ..bridge.mask_slots import MaskWriter
+from ..bridge.problems import Problem
+from ..bridge.segment import Segment
+from ..bridge.status import State, StatusWriter
+from .library import Wish
+from .network import Network
+from .pipeline import Segmenter
+from .prepare import view_frame
+from .providers import DEVICES
+from .timings import Timings
+
+STATUS_INTERVAL_S = 0.25
+
+
+class Stream:
+    """Used by the loop's thread. ``wish`` is what OBS asked for last; ``network`` what runs, perhaps another."""
+
+    def __init__(self, stream_id: int, segment: Segment, wish: Wish) -> None:
+        self.id = stream_id
+        self.wish = wish
+        self._segment = segment
+        self._frames = FrameReader(segment)
+        self._masks = MaskWriter(segment)
+        self._status = StatusWriter(segment)
+        self._segmenter: Segmenter | None = None
+        self._last_frame_id = 0
+        self._timings = Timings()
+        self._status_due_s = 0.0
+        self._failure: Problem | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """The network that runs, if any."""
+        return self._segmenter.network if self._segmenter else None
+
+    def turn(self) -> None:
+        """One turn of the loop: a mask if there is a new frame, and a sign of life. Raises as ``serve`` does."""
+        self.serve()
+        self.beat()
+
+    def serve(self) -> None:
+        """Take the newest frame, find the person, publish the mask.
+
+        Raises BridgeError for a segment that misbehaves, InferenceError for a network that fails.
+        """
+        segmenter = self._segmenter
+        frame = self._frames.take_newest(self._last_frame_id) if segmenter else None
+        if segmenter is None or frame is None:
+            return
+        self._last_frame_id = frame.frame_id
+        if (frame.width, frame.height) != (segmenter.network.width, segmenter.network.height):
+            return  # OBS has not yet seen the status that tells it this network's size
+        self._status.take_in_hand(frame.frame_id)
+        frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
+        result = segmenter.segment(frame_rgba, frame.capture_ns, frame.smoothing, frame.grow_px)
+        stages_ms = result.prepare_ms, result.infer_ms, result.refine_ms
+        self._masks.publish(
+            result.alpha, frame.width, frame.height, frame.width, frame.frame_id, frame.capture_ns, *stages_ms
+        )
+        self._status.take_in_hand(0)
+        self._note(frame, stages_ms)
+
+    def _note(self, frame: Frame, stages_ms: tuple[float, float, float]) -> None:
+        round_trip_ms = max(time.monotonic_ns() - frame.capture_ns, 0) / 1e6
+        self._timings.add(time.monotonic(), *stages_ms, round_trip_ms)
+
+    def beat(self) -> None:
+        """Show that the loop turns; bring the figures up to date four times a second."""
+        self._status.beat()
+        now_s = time.monotonic()
+        if self._segmenter and now_s >= self._status_due_s:
+            self._status_due_s = now_s + STATUS_INTERVAL_S
+            self._status.write(**self._timings.fields(now_s))
+
+    def ask_for(self, wish: Wish) -> None:
+        """OBS wants another model or device: what failed before is forgotten."""
+        self.wish = wish
+        self._failure = None
+
+    def loading(self, size: tuple[int, int] | None) -> None:
+        """A network is on its way. One that runs runs on; without one, ``size`` lets OBS capture ahead."""
+        if self._segmenter is None:
+            width, height = size or (0, 0)
+            self._status.write(
+                state=State.LOADING,
+                model=self.wish.title,
+                device="",
+                input_width=width,
+                input_height=height,
+                problem=None,
+            )
+        else:
+            self._status.write(problem=None)
+
+    def use(self, network: Network, problem: Problem | None) -> None:
+        """Go on with this network; ``problem`` tells what about it is not as wished."""
+        if network is not self.network:
+            self._segmenter = Segmenter(network)
+            self._timings = Timings()
+        self._status.write(
+            state=State.READY,
+            model=self.wish.title,
+            device=DEVICES[network.device].title,
+            input_width=network.width,
+            input_height=network.height,
+            problem=problem or self._failure,
+        )
+
+    def refuse(self, problem: Problem) -> None:
+        """The wish can't be met: the network that ran runs on."""
+        if self._segmenter is None:
+            self._status.write(state=State.REFUSED, problem=problem)
+        else:
+            self._status.write(problem=problem)
+
+    def fail(self, problem: Problem) -> None:
+        """The network that ran has failed: no more masks from it. Why stays visible when another one runs."""
+        self._failure = problem
+        self._segmenter = None
+        self._status.take_in_hand(0)
+        self._status.write(state=State.FAILED, problem=problem, **Timings().fields(0.0))
+
+    def close(self) -> None:
+        """Let go of the segment. May be called twice."""
+        self._segmenter = None
+        self._segment.close()

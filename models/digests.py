@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The two files of digests: the project's ``checksums.json`` and the user's ``trusted.json``.
+
+Either is refused as a whole if anything about it is wrong: a digest that can't be read for certain vouches for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .refusal import ModelRefused
+
+FORMAT = 1
+MAX_STORE_BYTES = 2**20
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WRITABLE_BY_OTHERS = 0o022
+
+
+@dataclass(frozen=True)
+class TrustRecord:
+    """One act of trust: the file's name, digest (SHA-256, hexadecimal) and size in bytes, where it lay, and when (UTC)."""
+
+    name: str
+    sha256: str
+    size: int
+    path: str
+    date: str
+
+
+def now() -> str:
+    """The time in UTC, to the second, as records keep it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def load_checksums(path: Path) -> dict[str, str]:
+    """SHA-256 by file name, from the project's file; ``model.checksums`` if it can't be used or isn't there."""
+    try:
+        models = _section(_load(path), "models", dict)
+        return {_text(name): _sha256(facts) for name, facts in models.items()}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelRefused("model.checksums", file=path.name, reason=_reason(error)) from None
+
+
+def load_trusted(path: Path) -> list[TrustRecord]:
+    """The user's records, oldest first; none if there is no file yet. ``model.trust_store`` if it can't be used."""
+    try:
+        _check_private(path)
+        return [_record(facts) for facts in _section(_load(path), "trusted", list)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelRefused("model.trust_store", file=path.name, reason=_reason(error)) from None
+
+
+def save_trusted(path: Path, records: list[TrustRecord]) -> None:
+    """Replace the user's file in one step, readable only for them; ``model.trust_store`` if it can't be written."""
+    text = json.dumps({"format": FORMAT, "trusted": [asdict(record) for record in records]}, indent=2) + "\n"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_atomically(path, text.encode("ascii"))
+    except OSError as error:
+        raise ModelRefused("model.trust_store", file=path.name, reason=_reason(error)) from None
+
+
+def _write_atomically(path: Path, raw: bytes) -> None:
+    file, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, and on the same disk
+    try:
+        with os.fdopen(file, "wb") as stream:
+            stream.write(raw)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def _check_private(path: Path) -> None:
+    """``ValueError`` unless the file is regular and nobody else could have written it (POSIX)."""
+    found = os.lstat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("not a regular file")
+    if os.name == "posix" and (found.st_uid not in (os.geteuid(), 0) or found.st_mode & _WRITABLE_BY_OTHERS):
+        raise ValueError("others may write it")
+
+
+def _load(path: Path) -> Any:
+    with open(path, "rb") as file:
+        raw = file.read(MAX_STORE_BYTES + 1)
+    if len(raw) > MAX_STORE_BYTES:
+        raise ValueError("too large")
+    return json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repetition)
+
+
+def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name stands twice")
+    return values
+
+
+def _section(values: Any, name: str, kind: type) -> Any:
+    if not isinstance(values, dict) or type(values.get("format")) is not int:
+        raise ValueError("no format")
+    if values["format"] != FORMAT:
+        raise ValueError(f"format: expected {FORMAT}, found {values['format']}")
+    if not isinstance(values.get(name), kind):
+        raise ValueError(f"no {name}")
+    return values[name]
+
+
+def _record(facts: Any) -> TrustRecord:
+    sha256 = _sha256(facts)
+    if type(facts.get("size")) is not int:
+        raise ValueError("no size")
+    name, path, date = (_text(facts.get(key)) for key in ("name", "path", "date"))
+    return TrustRecord(name, sha256, facts["size"], path, date)
+
+
+def _sha256(facts: Any) -> str:
+    sha256 = facts.get("sha256") if isinstance(facts, dict) else None
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise ValueError(f"no SHA-256: {sha256!r:.80}")
+    return sha256
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, found {value!r:.50}")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error) or type(error).__name__

@@ -1,0 +1,119 @@
+"""A compact U-Net of dense 3x3 convolutions that tells people from background in one small picture.
+
+The shape follows the U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with three changes, each for speed or
+for a wider view: the first convolution already halves the resolution and nothing ever runs at full
+resolution, since the result is half-resolution logits; skips are added instead of concatenated; and most of
+the depth sits at 1/16 of the resolution, in residual blocks (He et al. 2015, arXiv:1512.03385) whose dilated
+convolutions (Yu and Koltun 2015, arXiv:1511.07122) see the whole picture. Only operators that onnxruntime
+runs fast on a CPU occur: 3x3 and 1x1 convolutions with ReLU, channel counts in multiples of 16, nearest
+upsampling and additions. Batch normalisation disappears into the convolutions at export, and the one behind
+the first convolution also serves as normalisation of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+INPUT_WIDTH, INPUT_HEIGHT = 256, 144
+OUTPUT_WIDTH, OUTPUT_HEIGHT = INPUT_WIDTH // 2, INPUT_HEIGHT // 2
+
+
+def convolution(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """Convolution, batch normalisation and ReLU; the padding keeps the resolution (divided by `stride`)."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions, the first one dilated, around which the input is carried past and added."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels, dilation=dilation)
+        self.second = convolution(channels, channels)[:2]
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [N,C,H,W] in and out."""
+        return functional.relu(features + self.second(self.first(features)))
+
+
+class Merge(nn.Module):
+    """Project coarse features, double their resolution, add the finer skip, and smooth the sum."""
+
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.project = convolution(coarse, fine, kernel=1)[:2]
+        self.smooth = convolution(fine, fine)
+
+    def forward(self, coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+        """Coarse features [N,C,H/2,W/2] and fine ones [N,F,H,W] to [N,F,H,W]."""
+        upsampled = functional.interpolate(self.project(coarse), scale_factor=2.0, mode="nearest")
+        return self.smooth(functional.relu(upsampled + fine))
+
+
+class PersonUNet(nn.Module):
+    """Person segmentation: float32 RGB [N,3,H,W] in 0..1 to logits [N,1,H/2,W/2]; H and W divide by 16.
+
+    `channels` are those at 1/2, 1/4, 1/8 and 1/16 of the input resolution; `dilations` lists the residual
+    blocks at 1/16. In training mode the result is a pair: the logits, and coarse logits [N,1,H/8,W/8] for a
+    second loss.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 32, 64, 128),
+        dilations: Sequence[int] = (1, 2, 4),
+        eighth_blocks: int = 1,
+    ) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth = channels
+        self.encode_half = nn.Sequential(convolution(3, half, stride=2), convolution(half, half))
+        self.encode_quarter = nn.Sequential(
+            convolution(half, quarter, stride=2), convolution(quarter, quarter)
+        )
+        blocks = (Residual(eighth) for _ in range(eighth_blocks))
+        self.encode_eighth = nn.Sequential(convolution(quarter, eighth, stride=2), *blocks)
+        body = (Residual(sixteenth, dilation) for dilation in dilations)
+        self.encode_sixteenth = nn.Sequential(convolution(eighth, sixteenth, stride=2), *body)
+        self.merge_eighth = Merge(sixteenth, eighth)
+        self.merge_quarter = Merge(eighth, quarter)
+        self.merge_half = Merge(quarter, half)
+        self.coarse_head = nn.Conv2d(eighth, 1, 1)
+        self.head = nn.Conv2d(half, 1, 1)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Picture to logits; see the class for shapes."""
+        half = self.encode_half(picture)
+        quarter = self.encode_quarter(half)
+        eighth = self.encode_eighth(quarter)
+        coarse = self.merge_eighth(self.encode_sixteenth(eighth), eighth)
+        logits = self.head(self.merge_half(self.merge_quarter(coarse, quarter), half))
+        return (logits, self.coarse_head(coarse)) if self.training else logits
+
+
+def count_macs(network: nn.Module, height: int = INPUT_HEIGHT, width: int = INPUT_WIDTH) -> int:
+    """Multiply-accumulate operations of all convolutions for one picture [1,3,height,width]."""
+    total = 0
+
+    def add(module: nn.Conv2d, _: tuple, output: torch.Tensor) -> None:
+        nonlocal total
+        total += module.weight.numel() * output.shape[-2] * output.shape[-1]
+
+    hooks = [m.register_forward_hook(add) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    was_training = network.training
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, height, width))
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return total

@@ -1,0 +1,1 @@
+"""Scripts that label, train, export and measure the project's own networks; never needed inside OBS."""

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the filter draws, in real OBS: the engine's own mask, on the right picture, in the right colours."""
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from background_filter.filters.engine.pipeline import Segmenter
+from background_filter.tests.obs.harness import image_source, read_frames
+from background_filter.tests.obs.models import constant_model, trusted_in
+from background_filter.tests.obs.support import (
+    CAMERA,
+    CANVAS,
+    FILTER_ID,
+    GREEN,
+    PLAIN,
+    Picture,
+    alpha_of,
+    assert_clean_exit,
+    astronaut_bgr,
+    astronaut_mask,
+    background_filter,
+    filter_obs,
+    iou,
+    portrait_source,
+    wait_for_mask,
+)
+
+
+def engine_alpha(segmenter: Segmenter, picture_bgr: Picture) -> Picture:
+    """The engine's mask of a picture, brought to the picture's size as the shader does: bilinear."""
+    size = segmenter.network.width, segmenter.network.height
+    small_rgba = cv2.cvtColor(cv2.resize(picture_bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGBA)
+    alpha = segmenter.alpha(small_rgba)
+    return np.asarray(cv2.resize(alpha, picture_bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def test_the_filter_is_listed_added_and_draws_the_engines_mask(tmp_path: Path, default_segmenter: Segmenter) -> None:
+    with filter_obs(tmp_path, [portrait_source(tmp_path)]) as obs:
+        assert FILTER_ID in obs.ws.get_source_filter_kind_list().source_filter_kinds
+        obs.add_filter(CAMERA, "Room", settings=PLAIN)
+        alpha = wait_for_mask(obs)
+        frames_bgr = read_frames(obs.record(1.0))
+    assert_clean_exit(obs)
+    expected = engine_alpha(default_segmenter, astronaut_bgr())
+    difference = np.abs(alpha.astype(float) - expected) / 255
+    cv2.imwrite(str(obs.artefacts / "output.png"), frames_bgr[-1])
+    cv2.imwrite(str(obs.artefacts / "alpha_obs_engine.png"), np.hstack([alpha, expected]))
+    assert difference.mean() < 0.01
+    assert iou(alpha, astronaut_mask()) >= 0.93
+    assert_composed(frames_bgr[-1], expected)
+
+
+def assert_composed(frame_bgr: Picture, alpha: Picture) -> None:
+    """Where the mask is sure, the recording shows the portrait, or the green canvas."""
+    person, room = cv2.erode(alpha, np.ones((9, 9))) > 250, cv2.dilate(alpha, np.ones((9, 9))) < 5
+    assert person.mean() > 0.1 and room.mean() > 0.1
+    assert np.abs(frame_bgr[person].astype(int) - astronaut_bgr()[person]).mean() < 2.0
+    assert np.abs(frame_bgr[room].astype(int) - GREEN[::-1]).mean() < 2.0
+
+
+def test_with_a_mask_of_ones_the_output_is_the_input_to_the_bit(tmp_path: Path) -> None:
+    model = constant_model(tmp_path / "ones.onnx", 1.0)
+    settings = {"model": "own", "own_model_file": str(model)}
+    trusted_in(tmp_path, model)
+    picture_bgr = np.random.default_rng(1).integers(0, 256, (CANVAS[1], CANVAS[0], 3), np.uint8)
+    path = tmp_path / "noise.png"
+    cv2.imwrite(str(path), picture_bgr)
+    with filter_obs(tmp_path, [image_source(CAMERA, path, filters=[background_filter(smoothing=0.0)])], settings) as obs:
+        obs.wait_for_log("ready, model")
+        frames_bgr = read_frames(obs.record(1.5))
+    assert_clean_exit(obs)
+    assert (frames_bgr[-5:] == picture_bgr).all()
+
+
+@pytest.mark.parametrize(
+    "settings, low, high",
+    [
+        ({"grow_px": 20.0}, 1.03, 1.4),
+        ({"grow_px": -20.0}, 0.7, 0.97),
+        ({"feather_px": 40.0}, 0.9, 1.1),
+        ({"threshold": 0.9}, 0.9, 1.0),
+        ({"threshold": 0.1}, 1.0, 1.1),
+    ],
+    ids=["grow", "shrink", "feather", "high-threshold", "low-threshold"],
+)
+def test_each_slider_moves_the_edge_as_it_says(portrait_obs, settings: dict[str, float], low: float, high: float) -> None:  # type: ignore[no-untyped-def]
+    obs = portrait_obs
+    hard = {**PLAIN, "edge_softness": 0.1, "feather_px": 0.0, "grow_px": 0.0}
+    before = settle(obs, hard)
+    after = settle(obs, {**hard, **settings})
+    cv2.imwrite(str(obs.artefacts / f"{'-'.join(settings)}.png"), np.hstack([before, after]))
+    assert low <= (after > 127).sum() / (before > 127).sum() <= high
+    soft_before, soft_after = ((20 < mask) & (mask < 235) for mask in (before, after))
+    if "feather_px" in settings:
+        assert soft_after.sum() > 3 * soft_before.sum()
+
+
+def test_the_preview_shows_the_mask_in_grey(portrait_obs) -> None:  # type: ignore[no-untyped-def]
+    obs = portrait_obs
+    alpha = settle(obs, PLAIN)
+    settle(obs, {**PLAIN, "preview_mask": True})
+    shown = obs.screenshot(CAMERA)
+    settle(obs, {**PLAIN, "preview_mask": False})
+    assert (shown[..., 3] == 255).all()
+    for channel in range(3):
+        assert np.abs(shown[..., channel].astype(int) - alpha).mean() < 1.0
+
+
+def settle(obs, settings: dict[str, object]) -> Picture:  # type: ignore[no-untyped-def]
+    """Set the filter and wait until its mask no longer changes; gives the alpha."""
+    obs.ws.set_source_filter_settings(CAMERA, "Room", settings, True)
+    time.sleep(0.7)
+    return alpha_of(obs)
