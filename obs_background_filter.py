@@ -7,10 +7,12 @@ one interpreter, so the folder is loaded as a package under a name of its own, `
 inside it are relative. The package outlives a reload of this script: libobs keeps pointers into it until OBS ends.
 """
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -31,44 +33,52 @@ def load_package() -> None:
         )
 
 
-load_package()
-
-
-def _script():  # type: ignore[no-untyped-def]
-    """The part that survives a reload of this file. ``obspython`` exists only inside OBS."""
-    obspython = importlib.import_module("obspython")
-    return importlib.import_module(f"{PACKAGE}.filters.obs.script").the_script(obspython)
+def hook(name, *arguments):  # type: ignore[no-untyped-def]
+    """Call ``name`` of the part that survives a reload of this file. OBS 29 crashes on a script whose hooks raise, so
+    an error (a damaged installation, another Python) ends in the Script Log, with what to do."""
+    try:
+        load_package()
+        obspython = importlib.import_module("obspython")  # exists only inside OBS
+        script = importlib.import_module(f"{PACKAGE}.filters.obs.script").the_script(obspython)
+        return getattr(script, name)(*arguments)
+    except Exception:
+        traceback.print_exc()
+        print(f"OBS Background Filter does not work. Install it again: {ROOT} may be incomplete.", file=sys.stderr)
+        return None
 
 
 def script_description():  # type: ignore[no-untyped-def]
     """OBS asks for the text above the script's properties."""
-    return _script().description()
+    return hook("description") or "OBS Background Filter does not work: see the Script Log."
 
 
 def script_load(_settings):  # type: ignore[no-untyped-def]
     """OBS has loaded the script."""
-    _script().load()
+    hook("load")
 
 
 def script_unload():  # type: ignore[no-untyped-def]
     """OBS is about to unload the script."""
-    _script().unload()
+    hook("unload")
 
 
 def script_defaults(settings):  # type: ignore[no-untyped-def]
     """OBS asks for the defaults of the script's properties."""
-    _script().defaults(settings)
+    hook("defaults", settings)
 
 
 def script_update(settings):  # type: ignore[no-untyped-def]
     """The user changed the script's properties."""
-    _script().update(settings)
+    hook("update", settings)
 
 
 def script_properties():  # type: ignore[no-untyped-def]
     """OBS asks for the script's properties."""
-    return _script().properties()
+    return hook("properties")
 
+
+with contextlib.suppress(RuntimeError):  # raised again, and shown, by the first hook
+    load_package()
 
 if __name__ == "__main__":
     sys.exit(importlib.import_module(f"{PACKAGE}.filters.cli").main(sys.argv[1:]))

@@ -28,7 +28,7 @@ _WRITABLE_BY_OTHERS = 0o022
 
 @dataclass(frozen=True)
 class TrustRecord:
-    """One act of trust: the file's name, digest (SHA-256, hexadecimal) and size in bytes, where it lay, and when (UTC)."""
+    """One act of trust: a file's name, SHA-256 (hexadecimal) and size in bytes, where it lay, and when (UTC)."""
 
     name: str
     sha256: str
@@ -48,7 +48,7 @@ def load_checksums(path: Path) -> dict[str, str]:
         models = _section(_load(path), "models", dict)
         return {_text(name): _sha256(facts) for name, facts in models.items()}
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelRefused("model.checksums", file=path.name, reason=_reason(error)) from None
+        raise ModelRefused("model.checksums", file=path.name, detail=_reason(error)) from None
 
 
 def load_trusted(path: Path) -> list[TrustRecord]:
@@ -59,7 +59,7 @@ def load_trusted(path: Path) -> list[TrustRecord]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelRefused("model.trust_store", file=path.name, reason=_reason(error)) from None
+        raise ModelRefused("model.trust_store", file=path.name, detail=_reason(error)) from None
 
 
 def save_trusted(path: Path, records: list[TrustRecord]) -> None:
@@ -69,7 +69,7 @@ def save_trusted(path: Path, records: list[TrustRecord]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_atomically(path, text.encode("ascii"))
     except OSError as error:
-        raise ModelRefused("model.trust_store", file=path.name, reason=_reason(error)) from None
+        raise ModelRefused("model.trust_store", file=path.name, detail=_reason(error)) from None
 
 
 def _write_atomically(path: Path, raw: bytes) -> None:

@@ -89,7 +89,7 @@ class _Field(NamedTuple):
 def check(data: bytes, file: str = "") -> None:
     """Raise ``ModelRefused`` unless ``data`` is an ONNX model that can do nothing but compute.
 
-    Codes: ``model.not_onnx``, ``model.external_data``, ``model.custom_domain``, ``model.opset``; ``file`` is put into them.
+    Codes: ``model.not_onnx``, ``model.external_data``, ``model.custom_domain``, ``model.opset``; ``file`` is in all.
     The time is bounded: every field is read once, and there may be ``MAX_FIELDS``.
     """
     _Walk(data, file).run()
@@ -150,9 +150,7 @@ class _Walk:
             outside = _TENSOR_EXTERNAL_DATA[1] in texts or any(numbers.get(_TENSOR_DATA_LOCATION[1], []))
             if outside:
                 name = texts.get(_TENSOR_NAME[1], [b""])[-1]
-                raise ModelRefused(
-                    "model.external_data", file=self._file, where=_readable(name) or "a tensor"
-                )
+                raise ModelRefused("model.external_data", file=self._file, where=_readable(name) or "a tensor")
         elif kind == "opset":
             domains = texts.get(_OPSET_DOMAIN[1], [b""])
             self._check_opset(domains, max(numbers.get(_OPSET_VERSION[1], [0])))
@@ -170,7 +168,7 @@ class _Walk:
 
     def _check_opset(self, domains: list[bytes], version: int) -> None:
         if version > MAX_OPSET and any(domain in _DEFAULT_DOMAINS for domain in domains):
-            raise ModelRefused("model.opset", file=self._file, limit=MAX_OPSET, found=version)
+            raise ModelRefused("model.opset", file=self._file, expected=MAX_OPSET, found=version)
 
     def _fields(self, at: int, end: int) -> Iterator[_Field]:
         """The fields of the message in ``data[at:end]``; refuses what reaches beyond its end."""
@@ -210,7 +208,7 @@ class _Walk:
         raise self._not_onnx(f"byte {at}: an endless number")
 
     def _not_onnx(self, reason: str) -> ModelRefused:
-        return ModelRefused("model.not_onnx", file=self._file, reason=reason)
+        return ModelRefused("model.not_onnx", file=self._file, detail=reason)
 
 
 def _readable(raw: bytes) -> str:

@@ -14,11 +14,11 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..filters.environment.folders import config_folder
 from . import onnx_guard
 from .catalog import ModelEntry
 from .digests import TrustRecord, load_checksums, load_trusted, now, save_trusted
 from .refusal import ModelRefused
-from .user_folder import config_folder
 
 __all__ = ["ModelRefused", "TrustRecord", "VerifiedModel", "digest_file", "read_model", "trust_file"]
 
@@ -108,22 +108,20 @@ def _read(path: Path) -> bytes:
         with os.fdopen(_open(path), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise ModelRefused("model.unreadable", file=path.name, reason="not a regular file")
+                raise ModelRefused("model.unreadable", file=path.name, detail="not a regular file")
             _check_size(path, found.st_size)
             data = file.read(found.st_size + 1)
     except FileNotFoundError:
         raise ModelRefused("model.missing", file=path.name) from None
     except (OSError, ValueError) as error:
-        raise ModelRefused("model.unreadable", file=path.name, reason=_reason(error)) from None
+        raise ModelRefused("model.unreadable", file=path.name, detail=_reason(error)) from None
     if len(data) != found.st_size:
-        raise ModelRefused("model.unreadable", file=path.name, reason="it changed while it was read")
+        raise ModelRefused("model.unreadable", file=path.name, detail="it changed while it was read")
     return data
 
 
 def _open(path: Path) -> int:
-    if (
-        os.name == "nt" and path.is_symlink()
-    ):  # there is no O_NOFOLLOW; the digest catches what comes in between
+    if os.name == "nt" and path.is_symlink():  # there is no O_NOFOLLOW; the digest catches what comes in between
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     flags = os.O_RDONLY
     for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a FIFO must not block us

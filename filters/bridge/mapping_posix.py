@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .problems import BridgeError
 
-_LINUX_SHARED_MEMORY = Path("/dev/shm")
+_LINUX_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (made with O_EXCL, opened with O_NOFOLLOW)
 
 
 def folder() -> Path:
@@ -132,11 +132,10 @@ def _check_owner(name: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise BridgeError("bridge.segment", name=name, reason="not a regular file")
     if found.st_uid != os.geteuid():
-        raise BridgeError("bridge.owner", expected=f"user {os.geteuid()}", found=f"user {found.st_uid}")
+        raise BridgeError("bridge.owner", expected=str(os.geteuid()), found=str(found.st_uid))
     if found.st_mode & 0o077:
-        raise BridgeError(
-            "bridge.owner", expected="mode 0600", found=f"mode {stat.S_IMODE(found.st_mode):04o}"
-        )
+        everybody = f"everybody (mode {stat.S_IMODE(found.st_mode):04o})"
+        raise BridgeError("bridge.owner", expected=str(os.geteuid()), found=everybody)
 
 
 def _check_space(place: Path, size: int) -> None:

@@ -54,6 +54,4 @@ def _map(name: str, size: int) -> mmap.mmap:
     try:
         return mmap.mmap(-1, size, tagname="Local\\" + name)  # type: ignore[call-arg, unused-ignore]
     except OSError as error:
-        raise BridgeError(
-            "bridge.segment", name=name, reason=error.strerror or type(error).__name__
-        ) from None
+        raise BridgeError("bridge.segment", name=name, reason=error.strerror or type(error).__name__) from None

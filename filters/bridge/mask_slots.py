@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from . import layout
 from .checks import check_count, check_format, check_ms, check_picture, field_error
 from .fence import Fence
 from .segment import Segment
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 TRIES = 3
 _BODY = layout.packer(layout.MASK_BODY)
@@ -74,7 +71,7 @@ class MaskWriter:
 
     def publish(
         self,
-        alpha: ReadableBuffer,
+        alpha: Any,  # numpy knows the type of buffers only from Python 3.12 on
         width: int,
         height: int,
         row_bytes: int,
@@ -87,7 +84,8 @@ class MaskWriter:
         """Copy a mask into the next slot and publish it.
 
         ``alpha`` is contiguous, uint8 and holds at least ``(height - 1) * row_bytes + width`` bytes. Raises
-        ``BridgeError`` (``bridge.field``) for values the layout doesn't allow, ``ValueError`` once the segment is closed.
+        ``BridgeError`` (``bridge.field``) for values the layout doesn't allow, ``ValueError`` once the segment is
+        closed.
         """
         check_picture(width, height, row_bytes, layout.MASK_BYTES_PER_PX, layout.MASK_CAPACITY)
         _check_facts(frame_id, capture_ns, 0, prepare_ms, infer_ms, refine_ms)

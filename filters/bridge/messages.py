@@ -31,9 +31,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
     if isinstance(values.get("problem"), Problem):
         values["problem"] = json.loads(values["problem"].to_json(_PROBLEM_BYTES))
     _check(values)
-    line = (
-        json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + WAKE
-    )
+    line = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + WAKE
     if len(line) > MAX_LINE:
         raise _error(f"longer than {MAX_LINE} bytes", line)
     return line
@@ -63,7 +61,7 @@ def _is_stream(value: object) -> bool:
 
 
 def _is_stream_or_none(value: object) -> bool:
-    return value == 0 and type(value) is int or _is_stream(value)
+    return (value == 0 and type(value) is int) or _is_stream(value)
 
 
 def _is_pid(value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 Param = str | int | float
 
 _CODE = re.compile(r"(?=.{3,80}$)[a-z]+(\.[a-z_]+)+")
-_PARAM_NAME = re.compile(r"[a-z][a-z_]{0,39}")
+_PARAM_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MAX_NUMBER = 2**64
 _ELLIPSIS = "…"
 
@@ -52,9 +52,7 @@ class Problem:
         """UTF-8 JSON of at most ``max_bytes``: long texts are cut short, the longest first."""
         values = self.as_dict()
         while len(line := _json_bytes(values)) > max_bytes:
-            name = max(
-                (key for key in values if key != "code"), key=lambda key: len(str(values[key])), default=None
-            )
+            name = max((key for key in values if key != "code"), key=lambda key: len(str(values[key])), default=None)
             text = str(values[name]) if name is not None else ""
             if name is None or len(text) < 2:
                 return _json_bytes({"code": self.code})[:max_bytes]

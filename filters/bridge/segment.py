@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -76,10 +77,8 @@ class Segment:
         """Let go of the memory; a creator also takes the name away. May be called twice."""
         self.words.release()
         self.bytes.release()
-        try:
+        with contextlib.suppress(BufferError):  # a view is still held, perhaps in a traceback: unmapped when that goes
             self._mapped.close()
-        except BufferError:
-            pass  # somebody still holds a view, perhaps in a traceback: unmapped when that goes
         if self._holder is not None:
             self._holder.close()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from . import layout
-from .checks import check_count, check_ms, check_range, field_error
+from .checks import check_ms, check_range, field_error
 from .fence import Fence
 from .problems import Problem, problem_from_json
 from .segment import Segment
@@ -176,7 +176,7 @@ def _unpack(body: bytes) -> Status:
 
 
 def _check(status: Status) -> None:
-    check_count("state", status.state)
+    check_range("state", status.state, 0, max(State))
     check_range("input_width", status.input_width, 0, layout.MAX_SIDE_PX)
     check_range("input_height", status.input_height, 0, layout.MAX_SIDE_PX)
     check_range("masks_per_s", status.masks_per_s, 0, _MAX_RATE)

@@ -12,7 +12,7 @@ from ...models import trust
 from ...models.catalog import CatalogError, load_catalog
 from ..bridge.problems import Problem
 from .control import ControlLine
-from .network import Network, load_network
+from .network import Loaded, Network, load_network
 from .providers import first_line
 
 OWN_FILE = "file:"
@@ -30,7 +30,7 @@ class Wish(NamedTuple):
         return Path(self.model.removeprefix(OWN_FILE)).name if self.model.startswith(OWN_FILE) else self.model
 
 
-Outcome = Network | Problem
+Outcome = Loaded | Problem
 
 
 class Library:
@@ -39,26 +39,28 @@ class Library:
     def __init__(self, control: ControlLine, on_loaded: Callable[[Wish, Outcome], None]) -> None:
         self._control = control
         self._on_loaded = on_loaded
-        self._networks: dict[Wish, Network] = {}
+        self._in_memory: dict[Wish, Loaded] = {}
         self._loading: set[Wish] = set()
 
     def ask(self, wish: Wish) -> None:
-        """Have ``on_loaded`` called in the loop with the network or the problem; at once if it is here."""
-        if wish in self._networks:
-            self._on_loaded(wish, self._networks[wish])
-        elif wish not in self._loading:
+        """Have ``on_loaded`` called in the loop, soon, with the network or the problem."""
+        if wish not in self._loading:
             self._loading.add(wish)
-            threading.Thread(target=self._load, args=(wish,), name=f"load {wish.title}", daemon=True).start()
+            arguments = wish, self._in_memory.get(wish)
+            threading.Thread(target=self._load, args=arguments, name=f"load {wish.title}", daemon=True).start()
 
     def keep_only(self, used: Iterable[Network]) -> None:
         """Let go of every network that is not among ``used``."""
         kept = {id(network) for network in used}
-        self._networks = {wish: network for wish, network in self._networks.items() if id(network) in kept}
+        self._in_memory = {wish: item for wish, item in self._in_memory.items() if id(item.network) in kept}
 
-    def _load(self, wish: Wish) -> None:
+    def _load(self, wish: Wish, in_memory: Loaded | None) -> None:
+        """Every wish is verified anew: the file may have changed since. What is in memory is not loaded again."""
         outcome: Outcome
         try:
-            outcome = load_network(verify(wish.model), wish.device)
+            model = verify(wish.model)
+            is_same = in_memory is not None and in_memory.network.sha256 == model.sha256
+            outcome = in_memory if in_memory is not None and is_same else load_network(model, wish.device)
         except trust.ModelRefused as refused:
             outcome = Problem(refused.code, refused.params)
         except Exception as error:  # nothing about one model may end the engine
@@ -67,16 +69,15 @@ class Library:
 
     def _loaded(self, wish: Wish, outcome: Outcome) -> None:
         self._loading.discard(wish)
-        if isinstance(outcome, Network):
-            outcome = self._same_as_loaded(outcome)
-            self._networks[wish] = outcome
+        if isinstance(outcome, Loaded):
+            outcome = Loaded(self._shared(wish, outcome.network), outcome.dropped)
+            self._in_memory[wish] = outcome
         self._on_loaded(wish, outcome)
 
-    def _same_as_loaded(self, new: Network) -> Network:
+    def _shared(self, wish: Wish, new: Network) -> Network:
         """Law 6: "auto" and "cpu" may mean the same; then the network that runs already is used."""
-        for network in self._networks.values():
-            if (network.sha256, network.device) == (new.sha256, new.device):
-                network.dropped = new.dropped
+        for other, (network, _) in self._in_memory.items():
+            if (other.model, network.sha256, network.device) == (wish.model, new.sha256, new.device):
                 return network
         return new
 

@@ -13,7 +13,7 @@ from ..bridge.segment import Segment
 from .control import BadLine, Command, ControlLine, End, Item, News
 from .events import Events
 from .library import Library, Outcome, Wish, expected_size
-from .network import InferenceError, Network
+from .network import InferenceError, Loaded
 from .providers import DEVICES, NVIDIA, Dropped, first_line, missing_nvidia_driver
 from .stream import Stream
 
@@ -31,11 +31,18 @@ class Engine:
 
     def run(self) -> None:
         """Serve until the control line ends."""
-        while self._obey(self._control.wait(IDLE_S)):
-            for stream in self._in_turn():
-                self._guard(stream, stream.turn)
+        while self.turn():
+            pass
         for stream in self._streams.values():
             stream.close()
+
+    def turn(self) -> bool:
+        """Wait for news, obey, and serve each stream its newest frame; False when the control line has ended."""
+        if not self._obey(self._control.wait(IDLE_S)):
+            return False
+        for stream in self._in_turn():
+            self._guard(stream, stream.turn)
+        return True
 
     def _in_turn(self) -> list[Stream]:
         """All streams; the one that came first last time comes last."""
@@ -73,11 +80,13 @@ class Engine:
         if stream_id in self._streams:
             self._close(self._streams[stream_id])
         try:
-            segment = Segment.open(message["segment"])
+            stream = Stream(stream_id, Segment.open(message["segment"]), Wish(message["model"], message["device"]))
         except BridgeError as error:
             self._events.problem(stream_id, problem_of(error))
             return
-        stream = Stream(stream_id, segment, Wish(message["model"], message["device"]))
+        except (OSError, ValueError) as error:
+            self._events.problem(stream_id, Problem("engine.stream_failed", {"detail": first_line(error)}))
+            return
         self._streams[stream_id] = stream
         self._events.send("opened", stream=stream_id)
         self._guard(stream, lambda: self._ask(stream))
@@ -95,21 +104,26 @@ class Engine:
         self._library.keep_only([stream.network for stream in self._streams.values() if stream.network])
 
     def _on_loaded(self, wish: Wish, outcome: Outcome) -> None:
-        problem: Problem | None
-        if isinstance(outcome, Network):
-            for dropped in outcome.dropped:
-                self._events.log("info", f"Device not used: {dropped}")
-            problem = problem_of_dropped(wish, outcome.dropped)
-        else:
-            problem = outcome
-        for stream in [stream for stream in self._streams.values() if stream.wish == wish]:
-            if problem is not None:
-                self._events.problem(stream.id, problem)
-            if isinstance(outcome, Network):
-                self._guard(stream, functools.partial(stream.use, outcome, problem))
-            else:
+        waiting = [stream for stream in self._streams.values() if stream.waits and stream.wish == wish]
+        if isinstance(outcome, Problem):
+            for stream in waiting:
+                self._events.problem(stream.id, outcome)
                 self._guard(stream, functools.partial(stream.refuse, outcome))
+        else:
+            self._report(wish, outcome)
+            problem = problem_of_dropped(wish, outcome.dropped)
+            for stream in waiting:
+                if problem is not None:
+                    self._events.problem(stream.id, problem)
+                self._guard(stream, functools.partial(stream.use, outcome.network, problem))
         self._tidy()
+
+    def _report(self, wish: Wish, loaded: Loaded) -> None:
+        network = loaded.network
+        for dropped in loaded.dropped:
+            self._events.log("info", f"Device not used: {dropped}")
+        where = f"{DEVICES[network.device].title}, {network.width}x{network.height}"
+        self._events.log("info", f"Model {wish.title} runs on: {where}")
 
     def _guard(self, stream: Stream, act: Callable[[], object]) -> None:
         """Nothing about one stream may end the others."""
@@ -140,7 +154,7 @@ class Engine:
             self._events.problem(user.id, problem)
             user.fail(problem)
             if network.device != "cpu":
-                user.wish = Wish(user.wish.model, "cpu")
+                user.wish, user.waits = Wish(user.wish.model, "cpu"), True
                 self._library.ask(user.wish)
         self._tidy()
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...models.catalog import InputSpec, OutputSpec
 from ...models.trust import ModelRefused, VerifiedModel
 from . import graph, providers
-from .output import AlphaDecoder, OutputError
+from .output import AlphaDecoder
 from .prepare import Preparer
 
 WARM_UP_RUNS = 2
@@ -38,17 +38,15 @@ class Network:
     """One model on one device; shared by all streams that use it, for one thread at a time.
 
     ``width`` and ``height`` are the frame size it takes, in pixels; ``device`` is a key of
-    ``providers.DEVICES``; ``dropped`` tells which devices were tried in vain.
+    ``providers.DEVICES``; ``sha256`` is that of the verified bytes it was made from.
     """
 
-    def __init__(self, model: VerifiedModel, ports: Ports, choice: providers.Choice) -> None:
-        self.model = model
-        self.sha256 = model.sha256
-        self.device = choice.device
-        self.dropped = choice.dropped
+    def __init__(self, sha256: str, ports: Ports, session: onnxruntime.InferenceSession, device: str) -> None:
+        self.sha256 = sha256
+        self.device = device
         self.width = ports.input.width
         self.height = ports.input.height
-        self._session = choice.session
+        self._session = session
         self._ports = ports
         self._preparer = Preparer(ports.input, ports.dtype)
         self._decoder = AlphaDecoder(ports.output, self.width, self.height)
@@ -66,8 +64,15 @@ class Network:
             raise InferenceError(providers.first_line(error)) from error
 
 
-def load_network(model: VerifiedModel, wanted_device: str = "auto") -> Network:
-    """Load verified bytes on the best device that passes; returns it warm.
+class Loaded(NamedTuple):
+    """A network, and the devices that were tried in vain before its own."""
+
+    network: Network
+    dropped: tuple[providers.Dropped, ...]
+
+
+def load_network(model: VerifiedModel, wanted_device: str = "auto") -> Loaded:
+    """Load verified bytes on the best device that passes; returns the network warm.
 
     Raises ModelRefused: model.load_failed, model.input_shape, model.output_shape, model.self_test.
     """
@@ -76,19 +81,18 @@ def load_network(model: VerifiedModel, wanted_device: str = "auto") -> Network:
     except Exception as error:  # ONNX Runtime has no common base class for its exceptions
         raise ModelRefused("model.load_failed", file=model.name, detail=providers.first_line(error)) from None
     ports = find_ports(model, cpu_session)
-    network = Network(model, ports, providers.Choice(cpu_session, "cpu", ()))
     picture = self_test_picture(ports.input.width, ports.input.height)
-    self_test(network, picture)
-    if wanted_device != "cpu":
+    self_test(model.name, Network(model.sha256, ports, cpu_session, "cpu"), picture)
 
-        def alpha_of(session: onnxruntime.InferenceSession) -> NDArray[np.uint8]:
-            other = Network(model, ports, providers.Choice(session, "cpu", ()))
-            return other.infer(other.prepare(picture))
+    def alpha_of(session: onnxruntime.InferenceSession) -> NDArray[np.uint8]:
+        network = Network(model.sha256, ports, session, wanted_device)
+        return network.infer(network.prepare(picture))
 
-        network = Network(model, ports, providers.choose(model.data, wanted_device, cpu_session, alpha_of))
+    choice = providers.choose(model.data, wanted_device, cpu_session, alpha_of)
+    network = Network(model.sha256, ports, choice.session, choice.device)
     for _ in range(WARM_UP_RUNS):
-        self_test(network, picture)
-    return network
+        self_test(model.name, network, picture)
+    return Loaded(network, choice.dropped)
 
 
 def find_ports(model: VerifiedModel, session: onnxruntime.InferenceSession) -> Ports:
@@ -111,20 +115,12 @@ def find_ports(model: VerifiedModel, session: onnxruntime.InferenceSession) -> P
     raise ModelRefused("model.self_test", file=model.name, detail=providers.first_line(failure))
 
 
-def self_test(network: Network, picture: NDArray[np.uint8]) -> None:
-    """Run the picture through; ModelRefused (output_shape, self_test) if no mask comes out."""
+def self_test(file: str, network: Network, picture: NDArray[np.uint8]) -> None:
+    """Run the picture through; ModelRefused (model.self_test) if no mask comes out."""
     try:
         network.infer(network.prepare(picture))
     except InferenceError as error:
-        code = "model.output_shape" if isinstance(error.__cause__, OutputError) else "model.self_test"
-        raise refusal(code, network.model, str(error)) from None
-
-
-def refusal(code: str, model: VerifiedModel, detail: str) -> ModelRefused:
-    """A refusal with the parameters that its code has."""
-    if code == "model.output_shape":
-        return ModelRefused(code, file=model.name, expected="a mask", found=detail)
-    return ModelRefused(code, file=model.name, detail=detail)
+        raise ModelRefused("model.self_test", file=file, detail=str(error)) from None
 
 
 def self_test_picture(width: int, height: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ class OutputError(Exception):
 class AlphaDecoder:
     """Turns raw outputs into uint8 alpha of ``height`` x ``width``.
 
-    Bilinear upsampling comes before the sigmoid: logits are close to linear across an edge, probabilities are not.
+    Bilinear upsampling comes before the sigmoid: across an edge logits are nearly linear, probabilities not.
     """
 
     def __init__(self, spec: OutputSpec, width: int, height: int) -> None:
@@ -31,7 +31,7 @@ class AlphaDecoder:
         self._alpha = np.empty((height, width), np.uint8)
 
     def decode(self, raw: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Alpha HxW uint8, in a buffer that the next call reuses; OutputError for a wrong shape, NaN or infinity."""
+        """Alpha HxW uint8, reused by the next call; OutputError for a wrong shape, NaN or infinity."""
         plane = self._person_plane(raw)
         if not math.isfinite(float(plane.sum())):
             raise OutputError("the output holds values that are not finite")

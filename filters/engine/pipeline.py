@@ -30,19 +30,16 @@ class Segmenter:
     """
 
     def __init__(self, model: VerifiedModel | Network, device: str = "auto") -> None:
-        """Load a verified model on a device (see ``load_network``), or share a network that is loaded already."""
-        self.network = model if isinstance(model, Network) else load_network(model, device)
+        """Load a verified model on a device (see ``load_network``), or share a network that is loaded."""
+        self.network = model if isinstance(model, Network) else load_network(model, device).network
         self._refiner = Refiner()
 
-    def alpha(
-        self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, grow_px: float = 0.0
-    ) -> NDArray[np.uint8]:
+    def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, grow_px: float = 0.0) -> NDArray[np.uint8]:
         """The mask, HxW uint8, of an HxWx4 uint8 RGBA frame of the network's input size, captured now."""
-        return self.segment(frame_rgba, time.monotonic_ns(), smoothing, grow_px).alpha.copy()
+        segmented = self.segment(frame_rgba, time.monotonic_ns(), smoothing, grow_px)
+        return np.array(segmented.alpha)
 
-    def segment(
-        self, frame_rgba: NDArray[np.uint8], capture_ns: int, smoothing: float, grow_px: float
-    ) -> Segmented:
+    def segment(self, frame_rgba: NDArray[np.uint8], capture_ns: int, smoothing: float, grow_px: float) -> Segmented:
         """The mask of the frame captured at ``capture_ns``, in a buffer that the next call may reuse.
 
         ``smoothing`` 0 to 1, ``grow_px`` in mask pixels. Raises InferenceError.
@@ -54,6 +51,4 @@ class Segmenter:
         inferred = time.perf_counter()
         alpha = self._refiner.refine(raw_alpha, frame_rgba, capture_ns, smoothing, grow_px)
         refined = time.perf_counter()
-        return Segmented(
-            alpha, (prepared - start) * 1e3, (inferred - prepared) * 1e3, (refined - inferred) * 1e3
-        )
+        return Segmented(alpha, (prepared - start) * 1e3, (inferred - prepared) * 1e3, (refined - inferred) * 1e3)

@@ -11,16 +11,14 @@ from ...models.catalog import InputSpec
 FRAME_CHANNEL = {"R": 0, "G": 1, "B": 2}  # frames are RGBA
 
 
-def view_frame(
-    pixels: bytes | bytearray | memoryview, width: int, height: int, row_bytes: int
-) -> NDArray[np.uint8]:
+def view_frame(pixels: bytes | bytearray | memoryview, width: int, height: int, row_bytes: int) -> NDArray[np.uint8]:
     """A frame's bytes as an HxWx4 uint8 RGBA picture that shares their memory."""
     rows = np.frombuffer(pixels, np.uint8, count=height * row_bytes).reshape(height, row_bytes)
     return rows[:, : width * 4].reshape(height, width, 4)
 
 
 class Preparer:
-    """Fills the input tensor: ``x = (pixel * scale - mean) / std`` per channel, in the order the network wants."""
+    """Fills the input tensor: ``x = (pixel * scale - mean) / std`` per channel, in the network's order."""
 
     def __init__(self, spec: InputSpec, dtype: type[np.float32] | type[np.float16] = np.float32) -> None:
         shape = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)

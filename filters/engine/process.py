@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What makes a well-behaved child process: low priority, few threads, clean stdout, an end when OBS is gone."""
+"""What makes a well-behaved child process: low priority, few threads, clean stdout."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def run(log_level: str) -> int:
     """Set the process up, say hello, serve streams until stdin ends; returns the exit code."""
     lower_priority()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal of OBS: OBS ends first, then we do
+    forbid_core_dumps()
     limit_threads()
     sys.setswitchinterval(GIL_SWITCH_S)
     events = Events(claim_stdout(), log_level)
@@ -57,6 +58,14 @@ def lower_priority() -> None:
         pass
 
 
+def forbid_core_dumps() -> None:
+    """A crash must not leave pictures of somebody's room on the disk."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def limit_threads() -> None:
     """One thread per library. Must run before the libraries are imported: they read this once."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -77,6 +86,7 @@ def load_libraries() -> dict[str, Any]:
     import onnxruntime
 
     cv2.setNumThreads(1)
+    onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(4)  # fatal only: every failure is reported in our own words
     return {
         "onnxruntime": onnxruntime.__version__,

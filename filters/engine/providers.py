@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which device runs a network: each candidate must be there, load, and agree with the CPU; the CPU always remains."""
+"""Which device runs a network: it must be there, load, and agree with the CPU, which always remains."""
 
 from __future__ import annotations
 
@@ -72,16 +72,17 @@ def choose(
     cpu_session: onnxruntime.InferenceSession,
     alpha_of: Callable[[onnxruntime.InferenceSession], NDArray[np.uint8]],
 ) -> Choice:
-    """Try the devices that ``wanted`` ("auto" or a key of DEVICES) stands for and take the first that is right.
+    """Try the devices that ``wanted`` ("auto" or a key of DEVICES) stands for; take the first that is right.
 
-    ``alpha_of`` runs the self-test picture through a session and returns its mask, HxW uint8. Never fails: the CPU's
-    session has passed already.
+    ``alpha_of`` runs the self-test picture through a session and returns its mask, HxW uint8. Never fails:
+    the CPU's session has passed already.
     """
     if wanted == "cpu":
         return Choice(cpu_session, "cpu", ())
     dropped: list[Dropped] = []
+    expected = alpha_of(cpu_session)
     for device in candidates(wanted):
-        outcome = _try(data, device, alpha_of, alpha_of(cpu_session).astype(np.float32))
+        outcome = try_device(data, device, alpha_of, expected)
         if not isinstance(outcome, Dropped):
             return Choice(outcome, device, tuple(dropped))
         dropped.append(outcome)
@@ -89,7 +90,7 @@ def choose(
 
 
 def candidates(wanted: str) -> list[str]:
-    """The devices to try, in order, without the CPU. "auto": those this ONNX Runtime has, and CUDA if it should."""
+    """The devices to try, in order, without the CPU. "auto": those that are there; CUDA if it should."""
     if wanted != "auto":
         return [wanted]
     present = onnxruntime.get_available_providers()
@@ -100,12 +101,13 @@ def candidates(wanted: str) -> list[str]:
     ]
 
 
-def _try(
+def try_device(
     data: bytes,
     device: str,
     alpha_of: Callable[[onnxruntime.InferenceSession], NDArray[np.uint8]],
-    expected: NDArray[np.float32],
+    expected: NDArray[np.uint8],
 ) -> onnxruntime.InferenceSession | Dropped:
+    """A session on the device if its self-test mask is the ``expected`` one, HxW uint8; otherwise why not."""
     reason = why_absent(device)
     if reason:
         return Dropped(device, reason)
@@ -114,7 +116,7 @@ def _try(
         if DEVICES[device].provider not in session.get_providers():
             return Dropped(device, why_not_loaded(device))
         session.disable_fallback()
-        difference = np.abs(alpha_of(session).astype(np.float32) - expected) / 255.0
+        difference = np.abs(alpha_of(session).astype(np.float32) - expected.astype(np.float32)) / 255.0
     except Exception as error:  # drivers throw anything: whatever it is, the CPU goes on
         return Dropped(device, first_line(error))
     largest = float(difference.max())

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .temporal import TemporalSmoother
+from .temporal import Byte, TemporalSmoother
 
 MAX_GROW_PX = 32.0
 
@@ -36,7 +37,7 @@ class Refiner:
 def grow(alpha: NDArray[np.uint8], grow_px: float) -> NDArray[np.uint8]:
     """Grow a soft mask by ``grow_px`` mask pixels in all directions, or shrink it by a negative number.
 
-    Grey dilation or erosion with a disc (clamped to 32 pixels); a fraction blends the two nearest whole radii.
+    Grey dilation or erosion with a disc (32 pixels at most); a fraction blends the two nearest whole radii.
     The picture's border neither adds nor takes away.
     """
     radius_px = min(abs(grow_px), MAX_GROW_PX)
@@ -47,12 +48,12 @@ def grow(alpha: NDArray[np.uint8], grow_px: float) -> NDArray[np.uint8]:
     operate = cv2.dilate if grow_px > 0 else cv2.erode
     inner = operate(alpha, disc(whole_px)) if whole_px else alpha
     if fraction == 0.0:
-        return inner
+        return cast(Byte, inner)
     outer = operate(alpha, disc(whole_px + 1))
-    return cv2.addWeighted(inner, 1.0 - fraction, outer, fraction, 0.0)
+    return cast(Byte, cv2.addWeighted(inner, 1.0 - fraction, outer, fraction, 0.0))
 
 
 @functools.cache
 def disc(radius_px: int) -> NDArray[np.uint8]:
     """A filled circle of ``2 * radius_px + 1`` pixels across, as a kernel of zeros and ones."""
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+    return cast(Byte, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1)))

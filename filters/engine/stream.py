@@ -21,11 +21,12 @@ STATUS_INTERVAL_S = 0.25
 
 
 class Stream:
-    """Used by the loop's thread. ``wish`` is what OBS asked for last; ``network`` what runs, perhaps another."""
+    """For the loop's thread. ``wish`` is what OBS asked for last; ``network`` what runs, perhaps another."""
 
     def __init__(self, stream_id: int, segment: Segment, wish: Wish) -> None:
         self.id = stream_id
         self.wish = wish
+        self.waits = False  # for what it asked for last
         self._segment = segment
         self._frames = FrameReader(segment)
         self._masks = MaskWriter(segment)
@@ -42,7 +43,7 @@ class Stream:
         return self._segmenter.network if self._segmenter else None
 
     def turn(self) -> None:
-        """One turn of the loop: a mask if there is a new frame, and a sign of life. Raises as ``serve`` does."""
+        """One turn of the loop: a mask if there is a new frame, a sign of life. Raises as ``serve`` does."""
         self.serve()
         self.beat()
 
@@ -63,7 +64,13 @@ class Stream:
         result = segmenter.segment(frame_rgba, frame.capture_ns, frame.smoothing, frame.grow_px)
         stages_ms = result.prepare_ms, result.infer_ms, result.refine_ms
         self._masks.publish(
-            result.alpha, frame.width, frame.height, frame.width, frame.frame_id, frame.capture_ns, *stages_ms
+            result.alpha.data,
+            frame.width,
+            frame.height,
+            frame.width,
+            frame.frame_id,
+            frame.capture_ns,
+            *stages_ms,
         )
         self._status.take_in_hand(0)
         self._note(frame, stages_ms)
@@ -87,6 +94,7 @@ class Stream:
 
     def loading(self, size: tuple[int, int] | None) -> None:
         """A network is on its way. One that runs runs on; without one, ``size`` lets OBS capture ahead."""
+        self.waits = True
         if self._segmenter is None:
             width, height = size or (0, 0)
             self._status.write(
@@ -102,6 +110,7 @@ class Stream:
 
     def use(self, network: Network, problem: Problem | None) -> None:
         """Go on with this network; ``problem`` tells what about it is not as wished."""
+        self.waits = False
         if network is not self.network:
             self._segmenter = Segmenter(network)
             self._timings = Timings()
@@ -116,6 +125,7 @@ class Stream:
 
     def refuse(self, problem: Problem) -> None:
         """The wish can't be met: the network that ran runs on."""
+        self.waits = False
         if self._segmenter is None:
             self._status.write(state=State.REFUSED, problem=problem)
         else:

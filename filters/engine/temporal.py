@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,14 @@ REACH_PX = 5  # at half size: a mask's edge is not exactly where the picture's e
 SAMPLE_STEP = 2  # noise is measured on every second pixel of every second row
 
 Float = NDArray[np.float32]
+Byte = NDArray[np.uint8]
 
 
 class TemporalSmoother:
     """The memory of one stream. A pixel that moves takes the new mask unchanged, so nothing trails.
 
-    Motion is the difference between the frame and a running average of earlier frames that is weighted exactly
-    like the masks: slow movement adds up in it until it counts, noise does not. It is looked for at half size.
+    Motion is the difference between the frame and a running average of earlier frames that is weighted like
+    the masks: slow movement adds up in it until it counts, noise does not. It is looked for at half size.
     """
 
     def __init__(self) -> None:
@@ -38,7 +41,7 @@ class TemporalSmoother:
         """The mask, averaged where nothing moves.
 
         ``alpha`` HxW uint8 and ``frame_rgba`` HxWx4 uint8 belong together; ``time_ns`` is the capture time;
-        ``smoothing`` 0 (off: returns ``alpha``) to 1. Returns HxW uint8. Forgets everything after half a second
+        ``smoothing`` 0 (off: returns ``alpha``) to 1. Returns HxW uint8. Forgets all after half a second
         without a frame, and when the size changes.
         """
         gap_s = (time_ns - self._time_ns) / 1e9
@@ -55,8 +58,8 @@ class TemporalSmoother:
         mix_into(average_luma, luma, weight)
         height, width = alpha.shape
         full_weight = cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
-        mix_into(average_alpha, alpha.astype(np.float32), full_weight)
-        return cv2.convertScaleAbs(average_alpha)
+        mix_into(average_alpha, alpha.astype(np.float32), cast(Float, full_weight))
+        return cast(Byte, cv2.convertScaleAbs(average_alpha))
 
     def _weight_of_new(self, change: Float, still_weight: float) -> Float:
         """``still_weight`` where nothing moves, up to 1 where the picture changes; spoils ``change``."""
@@ -65,11 +68,11 @@ class TemporalSmoother:
         noise = float(np.median(np.abs(sample - exposure)))
         change -= exposure
         np.abs(change, out=change)
-        motion = cv2.dilate(change, self._reach)
+        motion = cast(Float, cv2.dilate(change, self._reach))
         threshold = min(max(LEAST_MOTION, NOISE_FACTOR * noise), MOST_NOISE)
-        scale = (1.0 - still_weight) / (threshold * (FULL_MOTION_FACTOR - 1.0))
+        scale = np.float32((1.0 - still_weight) / (threshold * (FULL_MOTION_FACTOR - 1.0)))
         motion *= scale
-        motion += still_weight - threshold * scale
+        motion += np.float32(still_weight - threshold * scale)
         return np.clip(motion, still_weight, 1.0, out=motion)
 
 
@@ -78,7 +81,7 @@ def half_size_luma(frame_rgba: NDArray[np.uint8]) -> Float:
     height, width = frame_rgba.shape[:2]
     half = max(width // 2, 1), max(height // 2, 1)
     luma = cv2.resize(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), half, interpolation=cv2.INTER_AREA)
-    return cv2.blur(luma.astype(np.float32), (BLUR_PX, BLUR_PX))
+    return cast(Float, cv2.blur(luma.astype(np.float32), (BLUR_PX, BLUR_PX)))
 
 
 def mix_into(average: Float, new: Float, weight: Float) -> None:

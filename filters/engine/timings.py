@@ -17,9 +17,7 @@ class Timings:
         self._rows: deque[tuple[float, ...]] = deque(maxlen=SAMPLES)
         self._times_s: deque[float] = deque()
 
-    def add(
-        self, now_s: float, prepare_ms: float, infer_ms: float, refine_ms: float, round_trip_ms: float
-    ) -> None:
+    def add(self, now_s: float, prepare_ms: float, infer_ms: float, refine_ms: float, round_trip_ms: float) -> None:
         """Note one mask, published at ``now_s`` (monotonic)."""
         self._rows.append((prepare_ms, infer_ms, refine_ms, round_trip_ms))
         self._times_s.append(now_s)

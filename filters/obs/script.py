@@ -116,7 +116,8 @@ class Script:
         obs.obs_property_set_long_description(made, text(f"script.{key}.tooltip"))
 
     def _add_button(self, properties: Any, key: str, label: str, pressed: Any) -> None:
-        made = self._obspython.obs_properties_add_button(properties, key, label, pressed)
+        # obspython silently drops a callback that is not a plain function, such as a bound method.
+        made = self._obspython.obs_properties_add_button(properties, key, label, lambda *words: pressed(*words))
         self._obspython.obs_property_set_long_description(made, text(f"script.{key}.tooltip"))
 
     def _trust_label(self) -> str:

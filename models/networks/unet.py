@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A compact U-Net of dense 3x3 convolutions that tells people from background in one small picture.
 
 The shape follows the U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with three changes, each for speed or
@@ -22,9 +23,7 @@ INPUT_WIDTH, INPUT_HEIGHT = 256, 144
 OUTPUT_WIDTH, OUTPUT_HEIGHT = INPUT_WIDTH // 2, INPUT_HEIGHT // 2
 
 
-def convolution(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1
-) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """Convolution, batch normalisation and ReLU; the padding keeps the resolution (divided by `stride`)."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
@@ -78,9 +77,7 @@ class PersonUNet(nn.Module):
         super().__init__()
         half, quarter, eighth, sixteenth = channels
         self.encode_half = nn.Sequential(convolution(3, half, stride=2), convolution(half, half))
-        self.encode_quarter = nn.Sequential(
-            convolution(half, quarter, stride=2), convolution(quarter, quarter)
-        )
+        self.encode_quarter = nn.Sequential(convolution(half, quarter, stride=2), convolution(quarter, quarter))
         blocks = (Residual(eighth) for _ in range(eighth_blocks))
         self.encode_eighth = nn.Sequential(convolution(quarter, eighth, stride=2), *blocks)
         body = (Residual(sixteenth, dilation) for dilation in dilations)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Pack labelled RGBA pictures into one flat array, so that training reads no compressed files.
 
 `pixels.npy` holds all pictures one behind the other (uint8, flat); `index.json` lists for each one its

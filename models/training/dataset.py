@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Training frames in webcam framing, made on the fly from packed pictures.
 
 Each frame is one of four kinds: a crop of a real picture; a person cut out and put into a room; a whole
@@ -36,9 +37,7 @@ def random_stretch(rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(0, np.log(2.4)) if draw < 0.9 else rng.uniform(np.log(0.75), 0)))
 
 
-def warp(
-    picture: np.ndarray, matrix: np.ndarray, border: int, interpolation: int = cv2.INTER_LINEAR
-) -> np.ndarray:
+def warp(picture: np.ndarray, matrix: np.ndarray, border: int, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
     """Affine warp of a picture (HxWxC) to the frame, halving it first where it would alias."""
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     while shrink < 0.6:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Measure person networks on the hand-masked development sets and print one table.
 
     ... models.training.evaluate --data ../shared/data --models ../shared/models \\
@@ -41,9 +42,10 @@ class OwnNetwork:
         return self.session.run(None, feed)[0][0, 0]
 
     def __call__(self, picture_rgb: np.ndarray) -> np.ndarray:
-        """Person probability, float32 HxW, for a uint8 RGB picture HxWx3."""
-        probability = 1 / (1 + np.exp(-self.logits(picture_rgb)))
-        return cv2.resize(probability, picture_rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        """Person probability, float32 HxW, for uint8 RGB HxWx3; upsampled as logits, like in the engine."""
+        size = picture_rgb.shape[1::-1]
+        logits = cv2.resize(self.logits(picture_rgb), size, interpolation=cv2.INTER_LINEAR)
+        return 1 / (1 + np.exp(-logits.clip(-30, 30)))
 
 
 def read_pictures(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Turn a checkpoint into one ONNX file, checked against PyTorch, and where it is good enough, quantised.
 
     ... models.training.export --checkpoint runs/person_unet/best.pt --pack cache/pack --int8 \\

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Colour, light and camera faults for training frames: what a cheap webcam in a badly lit room does.
 
 All functions take and return BGR frames, uint8 HxWx3; `alpha` is float32 HxW in 0..1. Randomness comes from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Losses for soft person masks. All take float32 logits and targets [N,1,H,W]; targets lie in 0..1."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Measures of a person mask against the truth. Masks are HxW arrays of one shape; soft ones lie in 0..1."""
 
 from __future__ import annotations

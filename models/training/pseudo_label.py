@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Label pictures that have no masks, and pack people-made masks, into one folder of RGBA pictures.
 
 Every picture becomes `<out>/<set>/<name>.png`: RGB with the person alpha (0..255) in the fourth channel. The

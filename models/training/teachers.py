@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The networks whose answers serve as labels or as a yardstick, behind one function each.
 
 A teacher takes one picture (uint8 RGB, HxWx3) and returns a person alpha (float32, HxW, 0..1) of the

@@ -1,15 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Train the person network on packed pictures.
 
     ... models.training.train --pack cache/pack --out runs/person_unet --minutes 60
 
 `<out>/last.pt` and `<out>/best.pt` are replaced atomically, so a run can be stopped at any time and continued
-with `--resume`. The best checkpoint is the one whose averaged weights have the highest IoU on the held-out
-pictures.
+with `--resume`. Several processes of one thread each share a batch (data parallelism); on a busy machine that
+is much faster than one process of several threads, which wait for each other in every layer. The best
+checkpoint is the one whose averaged weights have the highest IoU on the held-out pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import math
 import os
@@ -18,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import distributed
+from torch.multiprocessing import start_processes
 
 from ..networks.unet import PersonUNet
 from .cache import Pack
@@ -41,7 +45,7 @@ class Config:
     dice: float = 0.5
     boundary: float = 2.0
     check_every: int = 500
-    threads: int = 2
+    processes: int = 2
     seed: int = 1
     resume: bool = False
 
@@ -84,14 +88,24 @@ def mean_iou(network: torch.nn.Module, pictures: torch.Tensor, targets: torch.Te
     return torch.cat(scores).mean().item()
 
 
+def average_over_processes(tensors: list[torch.Tensor]) -> None:
+    """Replace each tensor by its mean over all training processes, in place."""
+    if not distributed.is_initialized():
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
 class Run:
     """Network, averaged network and optimiser of one training run, with its progress."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.network = PersonUNet().to(memory_format=torch.channels_last)
-        average = get_ema_multi_avg_fn(config.average_decay)
-        self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.average = copy.deepcopy(self.network)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -101,7 +115,7 @@ class Run:
         """Checkpoint of the whole run; `average` holds the weights that are exported."""
         return {
             "network": self.network.state_dict(),
-            "average": self.average.module.state_dict(),
+            "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": (self.step, self.seconds, self.best),
             "config": {name: str(value) for name, value in vars(self.config).items()},
@@ -111,8 +125,7 @@ class Run:
         """Continue from a checkpoint."""
         state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
-        self.average.module.load_state_dict(state["average"])
-        self.average.n_averaged.fill_(1)
+        self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds, self.best = state["progress"]
 
@@ -129,15 +142,27 @@ class Run:
         loss = mask_loss(logits.float(), coarse.float(), targets.float() / 255, config.dice, config.boundary)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_over_processes([weight.grad for weight in self.network.parameters()])
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
-        self.average.update_parameters(self.network)
         self.step += 1
+        self.update_average()
         return loss.item()
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the averaged weights and statistics towards the current ones; faster in the first steps."""
+        decay = min(self.config.average_decay, (1 + self.step) / (10 + self.step))
+        current = self.network.state_dict()
+        for name, averaged in self.average.state_dict().items():
+            if averaged.is_floating_point():
+                averaged.lerp_(current[name], 1 - decay)
+            else:
+                averaged.copy_(current[name])
 
     def check(self, pictures: torch.Tensor, targets: torch.Tensor, losses: list[float]) -> None:
         """Measure the averaged weights on the held-out pictures, print a line and save."""
-        score = mean_iou(self.average.module, pictures, targets)
+        score = mean_iou(self.average, pictures, targets)
         loss = sum(losses) / max(1, len(losses))
         minute = self.seconds / 60
         print(f"step {self.step} minute {minute:.1f} loss {loss:.4f} held-out IoU {score:.4f}", flush=True)
@@ -147,29 +172,42 @@ class Run:
         save_atomically(self.state(), self.config.out / "last.pt")
 
 
-def main() -> None:
-    """Train until the minutes are used up."""
-    config = read_config()
-    config.out.mkdir(parents=True, exist_ok=True)
+def train(rank: int, config: Config) -> None:
+    """Train until the minutes are used up; process 0 measures and saves."""
     torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
-    run = Run(config)
+    torch.set_num_threads(1)
+    if config.processes > 1:
+        meeting_point = (config.out / "processes").resolve().as_uri()
+        distributed.init_process_group("gloo", meeting_point, rank=rank, world_size=config.processes)
+    run, pack = Run(config), Pack(config.pack)
     if config.resume:
         run.load(config.out / "last.pt")
-    pack = Pack(config.pack)
     held_out = validation_batch(pack)
-    frames = FrameBatches(pack, config.batch, config.seed + run.step)
+    share = config.batch // config.processes
+    frames = FrameBatches(pack, share, seed=(config.seed * 1000 + rank) * 1_000_000 + run.step)
     losses, clock = [], time.monotonic()
     for pictures, targets in frames:
         losses.append(run.train_step(pictures, targets))
-        now = time.monotonic()
-        run.seconds, clock = run.seconds + now - clock, now
+        elapsed = torch.tensor([time.monotonic() - clock])
+        average_over_processes([elapsed])
+        clock, run.seconds = time.monotonic(), run.seconds + elapsed.item()
         finished = run.seconds >= 60 * config.minutes
-        if finished or run.step % config.check_every == 0:
+        if rank == 0 and (finished or run.step % config.check_every == 0):
             run.check(*held_out, losses)
             losses = []
         if finished:
             return
+
+
+def main() -> None:
+    """Start the training processes and wait for them."""
+    config = read_config()
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "processes").unlink(missing_ok=True)
+    if config.processes == 1:
+        train(0, config)
+    else:
+        start_processes(train, (config,), config.processes, start_method="fork")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from .pictures import Pair
-from .torn import fresh_pair
+from background_filter.tests.bridge.pictures import Pair
+from background_filter.tests.bridge.torn import fresh_pair
+
+# The machine that runs the tests may be busy with other things: no stopwatches.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 @pytest.fixture

@@ -35,8 +35,9 @@ def publish_frame(writer: FrameWriter, frame_id: int) -> None:
     writer.publish(address, FRAME_ROW_BYTES, *FRAME_PX, frame_id, frame_id * 1000, smoothing, -frame_id % 8)
 
 
-def is_whole_frame(frame: Frame) -> bool:
+def is_whole_frame(frame: Frame | None) -> bool:
     """Whether everything in the frame follows from its id. The last row ends with its pixels: see publish."""
+    assert frame is not None
     used = (FRAME_PX[1] - 1) * FRAME_ROW_BYTES + FRAME_PX[0] * 4
     facts = (frame.width, frame.height, frame.row_bytes, frame.capture_ns, frame.smoothing, frame.grow_px)
     number = frame.frame_id

@@ -2,17 +2,18 @@
 """Masks over the bridge: each once, in order, whole or not at all."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from background_filter.filters.bridge import layout
-from background_filter.filters.bridge.mask_slots import MaskReader, MaskWriter
-from background_filter.filters.bridge.problems import BridgeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from . import torn
-from .pictures import Pair, is_whole_mask, publish_mask
+from background_filter.filters.bridge import layout
+from background_filter.filters.bridge.mask_slots import Mask, MaskReader, MaskWriter
+from background_filter.filters.bridge.problems import BridgeError
+from background_filter.tests.bridge import torn
+from background_filter.tests.bridge.pictures import Pair, is_whole_mask, publish_mask
 
 MOST = layout.MASK_SLOTS - 1
 
@@ -31,7 +32,7 @@ def test_nothing_new(pair: Pair) -> None:
     assert reader.take_new() == []
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(bursts=st.lists(st.integers(0, 7), max_size=12))
 def test_each_mask_comes_once_and_in_order_however_slow_the_reader(bursts: list[int]) -> None:
     with torn.fresh_pair() as pair:
@@ -55,7 +56,7 @@ def test_an_array_of_two_dimensions_and_padded_rows_are_taken(pair: Pair) -> Non
     assert np.array_equal(np.frombuffer(mask.pixels, np.uint8).reshape(6, 8)[:, :5], alpha[:, :5])
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "alpha": bytes(15),
     "width": 5,
     "height": 3,
@@ -97,7 +98,7 @@ def test_a_writer_that_dies_after_any_byte_leaves_the_masks_before(pair: Pair, a
     writer = MaskWriter(pair.of_engine)
     for frame_id in range(1, already + 1):
         publish_mask(writer, frame_id)
-    publication = torn.record(pair.of_engine, writer, lambda: publish_mask(writer, already + 1))
+    publication = torn.record_mask(pair, writer, already + 1)
     assert all(len(stage) == 1 or not torn.CONTROL_WORDS & {s.offset for s in stage} for stage in publication.stages)
     stores = [store for stage in publication.stages for store in stage]
     torn.restore(pair.of_engine, publication.before)
@@ -110,7 +111,7 @@ def test_a_writer_that_dies_after_any_byte_leaves_the_masks_before(pair: Pair, a
     assert MaskReader(pair.of_obs).take_new()[-1].frame_id == already + 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_stores_seen_in_any_order_between_fences_never_give_a_torn_mask(data: st.DataObject) -> None:
     with torn.fresh_pair() as pair:
@@ -118,16 +119,16 @@ def test_stores_seen_in_any_order_between_fences_never_give_a_torn_mask(data: st
         count = data.draw(st.integers(0, 9))
         for frame_id in range(1, count + 1):
             publish_mask(writer, frame_id)
-        dead = torn.record(pair.of_engine, writer, lambda: publish_mask(writer, count + 1))
+        dead = torn.record_mask(pair, writer, count + 1)
         torn.restore(pair.of_engine, dead.before)
         at = data.draw(st.integers(0, len(dead.stages) - 1))
         for stage in dead.stages[:at]:
             torn.apply(pair.of_engine, stage)
-        torn.apply(pair.of_engine, data.draw(st.lists(st.sampled_from(dead.stages[at]), unique=True)))
+        torn.apply(pair.of_engine, torn.some_of(dead.stages[at], data.draw(st.integers(0, 2**32))))
         assert all(map(is_whole_mask, MaskReader(pair.of_obs).take_new()))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(bursts=st.lists(st.integers(0, 6), min_size=1, max_size=20), start=st.integers(1, 5))
 def test_a_reader_overtaken_at_every_step_takes_whole_masks_in_order(bursts: list[int], start: int) -> None:
     with torn.fresh_pair() as pair:
@@ -142,7 +143,7 @@ def test_a_reader_overtaken_at_every_step_takes_whole_masks_in_order(bursts: lis
 
         publish(start)
         pending = list(bursts)
-        reader._fence = lambda: publish(pending.pop()) if pending else None
+        torn.at_each_fence(reader, lambda: publish(pending.pop()) if pending else None)
         masks = reader.take_new()
         pending.clear()
         publish(1)
@@ -150,6 +151,25 @@ def test_a_reader_overtaken_at_every_step_takes_whole_masks_in_order(bursts: lis
         ids = [mask.frame_id for mask in masks]
         assert ids == sorted(set(ids)) and ids[-1] == published
         assert all(map(is_whole_mask, masks))
+
+
+@settings(max_examples=150)
+@given(start=st.integers(1, 5), laps=st.integers(1, 2 * layout.MASK_SLOTS), seed=st.integers(0, 2**32))
+def test_a_slot_overwritten_while_it_is_copied_is_noticed(start: int, laps: int, seed: int) -> None:
+    with torn.fresh_pair() as pair:
+        writer, reader = MaskWriter(pair.of_engine), MaskReader(pair.of_obs)
+        for frame_id in range(1, start + 1):
+            publish_mask(writer, frame_id)
+        to_come = [torn.record_mask(pair, writer, start + lap) for lap in range(1, laps + 1)]
+        torn.restore(pair.of_engine, to_come[0].before)
+        torn.at_each_fence(reader, torn.Arriving(pair.of_engine, to_come, seed))
+        ids = [mask.frame_id for mask in map(whole, reader.take_new())]
+        assert ids == sorted(set(ids))
+
+
+def whole(mask: Mask) -> Mask:
+    assert is_whole_mask(mask)
+    return mask
 
 
 def test_a_count_that_goes_backwards_is_refused(pair: Pair) -> None:

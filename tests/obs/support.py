@@ -11,7 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from background_filter.tests.obs.harness import Filter, HarnessError, Obs, Source, colour_source, image_source
+from background_filter.tests.obs.harness import (
+    Filter,
+    HarnessError,
+    Obs,
+    Source,
+    colour_source,
+    image_source,
+    write_clip,
+)
 
 Picture = NDArray[np.uint8]
 
@@ -108,3 +116,47 @@ def iou(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Intersection over union of two masks at half."""
     a, b = one > 127, other > 127
     return float((a & b).sum() / max((a | b).sum(), 1))
+
+
+# A room in a colour that is neither hers nor the canvas's, so that each pixel of it that shows can be counted.
+ROOM_BGR = (200, 60, 30)
+PERSON_PX = 460
+
+
+def room_bgr(size: tuple[int, int] = CANVAS) -> Picture:
+    """An empty room: a blue wall with shelves in other blues; uint8 H x W x 3."""
+    width, height = size
+    room = np.full((height, width, 3), ROOM_BGR, np.uint8)
+    room[:, :, 0] -= np.linspace(0, 40, width, dtype=np.uint8)
+    for y in range(60, height, 120):
+        cv2.rectangle(room, (0, y), (width, y + 10), (160, 70, 20), -1)
+    return room
+
+
+def person_at(x_px: float, size: tuple[int, int] = CANVAS) -> tuple[Picture, Picture]:
+    """The portrait cut out and put before the room, her picture's left edge at ``x_px``, cut by the lower edge of the
+    frame; gives the frame (uint8 H x W x 3, BGR) and her true mask (uint8 H x W)."""
+    width, height = size
+    person, alpha = astronaut_bgr((PERSON_PX, PERSON_PX)), astronaut_mask((PERSON_PX, PERSON_PX))
+    shift = np.array([[1, 0, x_px], [0, 1, height - PERSON_PX]], np.float32)
+    moved = cv2.warpAffine(person, shift, size, flags=cv2.INTER_LINEAR)
+    mask = cv2.warpAffine(alpha, shift, size, flags=cv2.INTER_LINEAR)
+    part = mask[..., None].astype(np.float32) / 255
+    frame = moved * part + room_bgr(size) * (1 - part)
+    return frame.round().astype(np.uint8), np.asarray(mask, dtype=np.uint8)
+
+
+def swinging_clip(path: Path, widths_per_s: float, fps: int = 30) -> list[Picture]:
+    """Write a seamless clip of her moving from side to side at an even speed; gives the frames (BGR)."""
+    reach = CANVAS[0] - PERSON_PX
+    step = widths_per_s * CANVAS[0] / fps
+    there = np.arange(0, reach, step)
+    frames_bgr = [person_at(float(x))[0] for x in [*there, *there[::-1]]]
+    write_clip(path, frames_bgr, fps)
+    return frames_bgr
+
+
+def room_share(frame_bgr: Picture) -> float:
+    """The share of pixels that show the room, more or less clearly: blue, with little red and green."""
+    blue, green, red = (frame_bgr[..., channel].astype(int) for channel in range(3))
+    return float(((blue > 110) & (green < 110) & (red < 70)).mean())

@@ -73,7 +73,10 @@ def test_a_kept_home_keeps_the_scene_over_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_crash_is_told_with_the_log() -> None:
-    with pytest.raises(HarnessError, match=r"exit code -9.*\n(.*\n)*.*OBS 2|exit code -9"), Obs(canvas=SIZE_PX) as obs:
+    with (
+        pytest.raises(HarnessError, match=r"exit code -9.*\n(.*\n)*.*OBS 2|exit code -9"),
+        Obs(canvas=SIZE_PX) as obs,
+    ):
         obs.ws.disconnect()
         obs.ws = None
         import os

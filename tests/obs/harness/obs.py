@@ -2,6 +2,7 @@
 """One real OBS with a scratch home: started, driven through obs-websocket, recorded, looked at, and ended."""
 
 import base64
+import contextlib
 import logging
 import os
 import shutil
@@ -19,7 +20,7 @@ import numpy as np
 import obsws_python
 from numpy.typing import NDArray
 
-from .processes import Child, HarnessError, descendants, free_port, wait_for
+from .processes import Child, HarnessError, descendants, free_port, kill_survivors, wait_for
 from .profile import Profile, read_collection, write_profile
 from .report import ObsExit, parse_leaks, parse_profiler
 from .scenes import SCENE, Filter, ScriptEntry, Source, scene_collection
@@ -29,6 +30,9 @@ ARTEFACTS = Path(__file__).resolve().parents[2] / "artefacts"
 COLLECTION = "harness"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+# Without any script, OBS 29 now and then hangs or crashes when it is ended within its first moments, and leaks an
+# allocation when it is ended right after a recording.
+SETTLE_S = 2.0
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -37,8 +41,8 @@ class Obs:
 
     scripts: paths, or (path, settings) pairs, listed in the scene collection. sources: what the scene ``Scene`` shows,
     the first at the bottom; scene_filters: filters on that scene; or scene_json: a whole scene collection instead.
-    collections: further scene collections by name. home: a folder kept between runs (then its saved scene collections win
-    over ``sources``), else a scratch one that goes away. display: an X display to use instead of an Xvfb.
+    collections: further scene collections by name. home: a folder kept between runs (then its saved scene collections
+    win over ``sources``), else a scratch one that goes away. display: an X display to use instead of an Xvfb.
     name: the folder under tests/artefacts, by default the running test's name.
     """
 
@@ -71,6 +75,8 @@ class Obs:
         self.recordings = self.home / "recordings"
         self.artefacts = ARTEFACTS / (name or _test_name())
         self._obs: Child | None = None
+        self._helpers: dict[int, list[str]] = {}
+        self._settled_at_s = 0.0
         self.ws: Any = None
         self.exit: ObsExit | None = None
 
@@ -112,19 +118,29 @@ class Obs:
         except FileNotFoundError as error:
             raise HarnessError("OBS is not installed (Debian and Ubuntu: apt install obs-studio)") from error
         self.ws = self._wait("obs-websocket to answer", lambda: self._connect(profile.websocket_port), START_TIMEOUT_S)
+        self._settled_at_s = time.monotonic() + SETTLE_S
 
     def stop(self) -> ObsExit:
         """End OBS as its user would and tell how it went; the folder of artefacts gets the log."""
         if self._obs is None:
             raise HarnessError("OBS is not running")
+        time.sleep(max(0.0, self._settled_at_s - time.monotonic()))
         self._disconnect()
+        self._remember_helpers()
+        self._close_window()
+        return self.wait(STOP_TIMEOUT_S)
+
+    def wait(self, timeout_s: float | None = None) -> ObsExit:
+        """Wait until OBS ends by itself (its user closed it) and tell how it went; HarnessError after ``timeout_s``."""
+        if self._obs is None:
+            raise HarnessError("OBS is not running")
         try:
-            self._close_window()
-            self._obs.process.wait(STOP_TIMEOUT_S)
+            self._obs.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise HarnessError(f"OBS did not end within {STOP_TIMEOUT_S:g} s\n{self._explain()}") from None
+            raise HarnessError(f"OBS did not end within {timeout_s:g} s\n{self._explain()}") from None
         finally:
             self._obs.kill()
+        self._disconnect()
         log = self.log
         self.exit = ObsExit(self._obs.process.returncode, parse_leaks(log), parse_profiler(log), log)
         self._obs = None
@@ -142,8 +158,10 @@ class Obs:
         self._disconnect()
         if self._obs is not None:
             (self.artefacts / "obs.log").write_text(self.log)
+            self._remember_helpers()
             self._obs.kill()
             self._obs = None
+        kill_survivors(self._helpers)
         self._screen.close()
         if not self._keep_home:
             shutil.rmtree(self.home, ignore_errors=True)
@@ -185,8 +203,14 @@ class Obs:
         return read_collection(self.config, name)
 
     def screenshot(self, source: str = SCENE, w: int | None = None, h: int | None = None) -> NDArray[np.uint8]:
-        """What a source or scene shows now, filters included: uint8 H x W x 4, RGBA as OBS renders it (premultiplied)."""
-        answer = self.ws.get_source_screenshot(source, "png", w, h, -1)
+        """What a source or scene shows now, filters included: uint8 H x W x 4, RGBA, premultiplied.
+
+        HarnessError when there is nothing to show, as with a clip that is still being opened.
+        """
+        try:
+            answer = self.ws.get_source_screenshot(source, "png", w, h, -1)
+        except obsws_python.error.OBSSDKRequestError as error:
+            raise HarnessError(f"no screenshot of {source!r}: {error}") from error
         png = base64.b64decode(answer.image_data.partition(",")[2])
         picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
         if picture is None:
@@ -219,12 +243,17 @@ class Obs:
         """End the recording and wait until its file is complete; gives the file."""
         self.ws.stop_record()
         self._wait("the recording to end", lambda: not self.ws.get_record_status().output_active, 30.0)
+        self._settled_at_s = time.monotonic() + SETTLE_S
         return max(self.recordings.iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
     # Changing
 
     def add_filter(
-        self, source: str, name: str, kind: str = "obs_background_filter", settings: dict[str, Any] | None = None
+        self,
+        source: str,
+        name: str,
+        kind: str = "obs_background_filter",
+        settings: dict[str, Any] | None = None,
     ) -> None:
         """Put a filter on a source or scene."""
         self.ws.create_source_filter(source, name, kind, settings or {})
@@ -245,6 +274,11 @@ class Obs:
         return item
 
     # Inside
+
+    def _remember_helpers(self) -> None:
+        # A stopped engine (SIGSTOP) does not see that OBS is gone; close() ends it.
+        if self._obs is not None:
+            self._helpers |= descendants(self._obs.pid)
 
     def _close_window(self) -> None:
         """Close the main window as its X button does; SIGINT where that leads nowhere.
@@ -277,6 +311,8 @@ class Obs:
             "QT_QPA_PLATFORM": "xcb",
             "LC_ALL": "C.UTF-8",
         }
+        # A real display's key lies in the real home.
+        environment.setdefault("XAUTHORITY", str(Path.home() / ".Xauthority"))
         if self._software_gl:
             environment["LIBGL_ALWAYS_SOFTWARE"] = "1"
         return environment | self._extra_environment
@@ -296,10 +332,8 @@ class Obs:
 
     def _disconnect(self) -> None:
         if self.ws is not None:
-            try:
+            with contextlib.suppress(OSError):  # OBS may be gone already
                 self.ws.disconnect()
-            except OSError:
-                pass  # OBS was already gone
             self.ws = None
 
     def _wait(self, what: str, probe: Any, timeout_s: float) -> Any:
@@ -312,7 +346,13 @@ class Obs:
         return f"OBS: {state}. The end of its log:\n{tail}"
 
 
-_UNWANTED = {"WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_SESSION_TYPE", "QT_QPA_PLATFORM", "XAUTHORITY"}
+_UNWANTED = {
+    "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_SESSION_TYPE",
+    "QT_QPA_PLATFORM",
+    "XAUTHORITY",
+}
 # obsws_python logs every refused connection while OBS is still starting.
 logging.getLogger("obsws_python").setLevel(logging.CRITICAL)
 

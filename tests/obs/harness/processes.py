@@ -30,7 +30,11 @@ def free_port() -> int:
 
 
 def wait_for(
-    what: str, probe: Callable[[], Value | None], timeout_s: float, explain: Callable[[], str], pause_s: float = 0.05
+    what: str,
+    probe: Callable[[], Value | None],
+    timeout_s: float,
+    explain: Callable[[], str],
+    pause_s: float = 0.05,
 ) -> Value:
     """Call ``probe`` until it gives something true; HarnessError with ``explain()`` after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
@@ -102,3 +106,11 @@ def descendants(pid: int) -> dict[int, list[str]]:
                 with contextlib.suppress(OSError):
                     found[child] = Path(f"/proc/{child}/cmdline").read_text().rstrip("\0").split("\0")
     return found
+
+
+def kill_survivors(processes: Mapping[int, Sequence[str]]) -> None:
+    """Kill those of the processes (id, command line) that are still there under the same command line."""
+    for pid, command in processes.items():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0") == list(command):
+                os.kill(pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _LEAKS = re.compile(r"Number of memory leaks: (-?\d+)")
 _PROFILED = re.compile(
-    r"^(?P<tree>[^\w]*)(?P<name>.+?)(?:\((?P<interval>[\d.]+) ms\))?: min=(?P<min>[\d.]+) ms, median=(?P<median>[\d.]+) ms, "
+    r"^[^\w]*(?P<name>.+?)(?:\([\d.]+ ms\))?: min=(?P<min>[\d.]+) ms, median=(?P<median>[\d.]+) ms, "
     r"max=(?P<max>[\d.]+) ms(?:, 99th percentile=(?P<p99>[\d.]+) ms)?"
 )
 _TIME_STAMP = re.compile(r"^\d\d:\d\d:\d\d\.\d{3}: |^(?:info|debug|warning|error): ")

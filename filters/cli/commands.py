@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All commands but ``engine``: what they are called, what they take, what they say when something is wrong."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .errors import CommandError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and run; see ``filters.cli.main`` for the exit codes."""
+    parser = make_parser()
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "test":
+        parser.error(f"unknown arguments: {' '.join(others)}")
+    options.others = others
+    command: Command = options.run
+    try:
+        return command(options)
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="obs_background_filter.py",
+        description="OBS Background Filter removes the room behind you. In OBS, load this file in Tools, Scripts; "
+        "the commands below install its engine, show what it does, and test it.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    add = commands.add_parser
+
+    demo = add("demo", help="show the filter at work in real OBS, with settings of its own", description=_DEMO)
+    demo.add_argument("--picture", type=Path, default=Path("demo.png"), help="where the before/after picture goes")
+    demo.add_argument("--no-screen", action="store_true", help="use a hidden screen even if there is a real one")
+    # The second half, in the environment that the first half made.
+    demo.add_argument("--show-only", action="store_true", help=argparse.SUPPRESS)
+    demo.set_defaults(run=_demo)
+
+    install = add("install-engine", help="install the engine's libraries, about 300 MB, into your user folder")
+    install.add_argument("--again", action="store_true", help="install anew even if everything is there")
+    install.add_argument("--python", type=Path, metavar="PATH", help="the Python that builds it (3.10 to 3.14, 64-bit)")
+    install.set_defaults(run=_install_engine)
+
+    models = add("models", help="list the models, where they are and whether their digests are right")
+    models.set_defaults(run=_models)
+
+    trust = add("trust", help="trust an ONNX file of your own, as it is now", description=_TRUST)
+    trust.add_argument("file", type=Path)
+    trust.set_defaults(run=_trust)
+
+    test = add("test", help="set up what the tests need, and run all checks and tests", description=_TEST)
+    test.add_argument("--no-check", action="store_true", help="run the tests only, not the checks before them")
+    test.set_defaults(run=_test)
+
+    check = add("check", help="check format, lint and types (ruff, mypy)")
+    check.set_defaults(run=_check)
+
+    engine = add("engine", help="the process that OBS starts; not for people", add_help=False)
+    engine.set_defaults(run=None)
+    return parser
+
+
+_DEMO = (
+    "Installs what is missing, starts real OBS with the filter on a moving portrait, and saves a picture before and "
+    "after. With a screen OBS stays open for you to play with. Your own OBS settings are neither read nor written."
+)
+_TRUST = (
+    "Remembers the file's SHA-256 digest in your configuration folder, so that the engine may run it. A model can make "
+    "the engine compute anything: do this only if you know where the file comes from."
+)
+_TEST = "Further arguments go to pytest, for example: test tests/bridge -k torn"
+
+
+# Each command's module is imported when it is asked for: some need packages that others install.
+
+
+def _demo(options: argparse.Namespace) -> int:
+    if options.show_only:
+        from .demo_show import show
+
+        return show(options.picture, options.no_screen)
+    from .demo import demo
+
+    return demo(options.picture, options.no_screen)
+
+
+def _install_engine(options: argparse.Namespace) -> int:
+    from .install_engine import install_engine
+
+    return install_engine(again=options.again, python=options.python)
+
+
+def _models(_options: argparse.Namespace) -> int:
+    from .models import list_models
+
+    return list_models()
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from .models import trust_file
+
+    return trust_file(options.file)
+
+
+def _test(options: argparse.Namespace) -> int:
+    from .run_tests import run_tests
+
+    return run_tests(options.others, check_first=not options.no_check)
+
+
+def _check(_options: argparse.Namespace) -> int:
+    from .check import check
+
+    return check()

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A progress line from the standard library: one that moves on a terminal, a few plain lines elsewhere."""
+
+import shutil
+import sys
+from types import TracebackType
+from typing import TextIO
+
+BAR_WIDTH = 24
+# Where lines can't be overwritten, one is written for each new step, and for each such part.
+PLAIN_STEP = 0.25
+
+
+class Progress:
+    """Context manager; call it with the part done (0..1) and a few words, as ``build_environment`` does."""
+
+    def __init__(self, title: str, stream: TextIO | None = None) -> None:
+        self._title = title
+        self._stream = stream or sys.stderr
+        self._moves = self._stream.isatty()
+        self._last_step, self._next_part = "", 0.0
+
+    def __call__(self, part: float, step: str) -> None:
+        """Show how far it is."""
+        percent = f"{min(max(part, 0.0), 1.0):4.0%}"
+        if self._moves:
+            filled = round(BAR_WIDTH * part)
+            line = f"{self._title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {percent} {step}"
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write("\r" + line[:width].ljust(width))
+        elif step != self._last_step or part >= self._next_part:
+            self._stream.write(f"{self._title} {percent} {step}\n")
+            self._next_part = part + PLAIN_STEP
+        self._last_step = step
+        self._stream.flush()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._moves and self._last_step:
+            self._stream.write("\n")
+            self._stream.flush()

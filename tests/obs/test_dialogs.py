@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The dialogs as a person sees them, opened with mouse and keyboard. The pictures are kept: look at them."""
+
+import re
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from background_filter.tests.obs.harness import HarnessError, Obs
+from background_filter.tests.obs.support import (
+    CAMERA,
+    alpha_of,
+    assert_clean_exit,
+    background_filter,
+    filter_obs,
+    portrait_source,
+    wait_for_mask,
+    wait_until,
+)
+
+RELOADS = 20
+
+
+def windows(obs: Obs, title: str) -> list[str]:
+    """The visible windows with ``title`` (a regular expression) in their name."""
+    try:
+        return obs.xdotool("search", "--onlyvisible", "--name", title).split()
+    except HarnessError:  # xdotool found none
+        return []
+
+
+def wait_for_window(obs: Obs, title: str) -> str:
+    """Wait until a window shows, and let it draw itself; gives its id."""
+    found = wait_until(f"the window {title}", lambda: windows(obs, title) or None)
+    time.sleep(1.0)
+    return str(found[0])
+
+
+def place(obs: Obs, window: str) -> tuple[int, int, int, int]:
+    """x, y, width and height of a window on the screen."""
+    numbers = re.findall(r"\d+", obs.xdotool("getwindowgeometry", "--shell", window).replace(window, ""))
+    x, y, width, height = (int(number) for number in numbers[:4])
+    return x, y, width, height
+
+
+def click(obs: Obs, x: int, y: int, button: int = 1) -> None:
+    """A mouse click on the screen."""
+    obs.xdotool("mousemove", x, y, "click", button)
+    time.sleep(0.3)
+
+
+def open_scripts(obs: Obs) -> str:
+    """Tools, Scripts, by keyboard, with our script chosen; gives the window."""
+    obs.xdotool("key", "alt+t")
+    time.sleep(0.5)
+    obs.xdotool("key", "Down", "Down", "Down", "Return")
+    window = wait_for_window(obs, "^Scripts$")
+    x, y, _, _ = place(obs, window)
+    click(obs, x + 80, y + 50)
+    time.sleep(1.0)
+    return window
+
+
+def test_the_filters_dialog_and_its_defaults_button(tmp_path: Path) -> None:
+    moved = background_filter(threshold=0.9, feather_px=10.0, without_mask="blur")
+    with filter_obs(tmp_path, [portrait_source(tmp_path, [moved])]) as obs:
+        wait_for_mask(obs)
+        main = place(obs, windows(obs, "^OBS ")[0])
+        click(obs, main[0] + 260, main[1] + 532)
+        obs.window_screenshot("main-window.png")
+        click(obs, main[0] + 372, main[1] + 451)  # the button "Filters" of the source's toolbar
+        window = wait_for_window(obs, "^Filters for")
+        time.sleep(3.0)  # the live line is redrawn
+        obs.window_screenshot("filters-dialog.png")
+        x, y, _, height = place(obs, window)
+        click(obs, x + 325, y + height - 31)
+        wait_until("the defaults", lambda: obs.ws.get_source_filter(CAMERA, "Room").filter_settings == {} or None)
+        obs.window_screenshot("filters-dialog-defaults.png")
+        obs.xdotool("key", "Escape")
+    assert_clean_exit(obs)
+
+
+def test_the_scripts_dialog_and_twenty_reloads(tmp_path: Path) -> None:
+    with filter_obs(tmp_path, [portrait_source(tmp_path, [background_filter()])]) as obs:
+        wait_for_mask(obs)
+        x, y, _, height = place(obs, open_scripts(obs))
+        obs.window_screenshot("scripts-dialog.png")
+        picture = cv2.imread(str(obs.artefacts / "scripts-dialog.png"))
+        assert np.unique(picture.reshape(-1, 3), axis=0).shape[0] > 50
+        for number in range(RELOADS):
+            click(obs, x + 121, y + height - 83)  # the button with the circling arrow
+            wait_until(f"reload {number + 1}", lambda: obs.log.count("loaded, Python") > number + 1 or None)
+        obs.window_screenshot("scripts-dialog-reloaded.png")
+        assert (alpha_of(obs) > 127).mean() > 0.05
+        obs.xdotool("key", "Escape")
+    assert_clean_exit(obs)
