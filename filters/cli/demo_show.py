@@ -22,6 +22,8 @@ _FIGURES = re.compile(
     r"picture delayed by (?P<delay_ms>\d+) ms"
 )
 
+_READY = re.compile(r": ready, model (?P<model>\S+), on (?P<device>.+)")
+
 
 def show(picture: Path, no_screen: bool) -> int:
     """Run the demo; 0 when a mask came and the picture is there."""
@@ -67,7 +69,7 @@ def _film(obs: Obs, picture: Path) -> None:
     begin_s = time.monotonic()
     while not _is_masked(obs):
         if time.monotonic() > begin_s + MASK_TIMEOUT_S:
-            raise CommandError(f"No mask came within {MASK_TIMEOUT_S:g} s. The end of OBS's log:\n{obs.log[-3000:]}")
+            raise CommandError(f"No mask came within {MASK_TIMEOUT_S:g} s. {_what_the_filter_said(obs.log)}")
         time.sleep(0.1)
     print(f"It is there after {time.monotonic() - begin_s:.1f} s; watching for {WATCH_S:g} s", flush=True)
     time.sleep(WATCH_S)
@@ -83,6 +85,12 @@ def _film(obs: Obs, picture: Path) -> None:
     save_before_and_after(picture, before_rgba, after_rgba)
 
 
+def _what_the_filter_said(log: str) -> str:
+    lines = [line for line in log.splitlines() if "[obs-background-filter]" in line]
+    said = "\n".join(f"    {line}" for line in lines[-8:])
+    return f"The filter said:\n{said}" if said else f"The script was not loaded. OBS said:\n{log[-2000:]}"
+
+
 def _is_masked(obs: Obs) -> bool:
     """Whether part of the camera's picture is there and part is gone."""
     try:
@@ -94,8 +102,10 @@ def _is_masked(obs: Obs) -> bool:
 
 def table(result: ObsExit) -> str:
     """The figures, from what OBS and the filter wrote into the log."""
-    figures = list(_FIGURES.finditer(result.log))
+    figures, ready = list(_FIGURES.finditer(result.log)), list(_READY.finditer(result.log))
     rows: list[tuple[str, str]] = []
+    if not figures and ready:
+        rows = [("model", ready[-1]["model"]), ("device", ready[-1]["device"])]
     if figures:
         last = figures[-1]
         rows = [

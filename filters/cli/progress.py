@@ -30,7 +30,7 @@ class Progress:
             self._stream.write("\r" + line[:width].ljust(width))
         elif step != self._last_step or part >= self._next_part:
             self._stream.write(f"{self._title} {percent} {step}\n")
-            self._next_part = part + PLAIN_STEP
+            self._next_part = min(part + PLAIN_STEP, 1.0) if part < 1.0 else 2.0
         self._last_step = step
         self._stream.flush()
 

@@ -26,6 +26,8 @@ HUNG_AFTER_S, OPEN_WITHIN_S = 3.0, 15.0
 FIRST_RESTART_AFTER_S, LAST_RESTART_AFTER_S = 0.25, 30.0
 HEALTHY_AFTER_S = 20.0
 REOPEN_AFTER_S = 1.0
+# A switch of the scene collection removes all filters and makes new ones: the engine waits for them this long.
+LINGER_S = 3.0
 LOG_LEVELS = {"error": LOG_ERROR, "warning": LOG_WARNING, "info": LOG_INFO, "debug": LOG_DEBUG}
 
 @dataclass
@@ -62,12 +64,13 @@ class EngineHost:
         self._process: EngineProcess | None = None
         self._wake_up = threading.Event()
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._unused_since = 0.0
         self._lock = threading.Lock()  # never held while libobs is called
         self._restart_after_s = FIRST_RESTART_AFTER_S
         self._next_start = 0.0
         self._started = 0.0
         self._why_ended = "engine.crashed"
+        self._last_words: Problem | None = None
         self.model, self.device, self.log_level = "", "auto", "info"
         self.problem: Problem | None = None
         self.hello: dict[str, Any] = {}
@@ -93,7 +96,6 @@ class EngineHost:
         with self._lock:
             stream = Stream(next(self._numbers))
             self._streams[stream.number] = stream
-            self._stopping = False
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="engine host", daemon=True)
                 self._thread.start()
@@ -101,16 +103,13 @@ class EngineHost:
         return stream
 
     def remove_stream(self, stream: Stream) -> None:
-        """A filter is gone. With the last one the engine ends."""
+        """A filter is gone. The engine ends some time after the last one."""
         with self._lock:
             self._streams.pop(stream.number, None)
-            self._stopping = not self._streams
+            self._unused_since = time.monotonic()
         process = self._process
         if process:
             process.send({"op": "close", "stream": stream.number})
-            if self._stopping:
-                process.close()
-        self._wake_up.set()
 
     def restart(self) -> None:
         """Start the engine anew as soon as possible: its environment has changed."""
@@ -122,24 +121,27 @@ class EngineHost:
 
     def _run(self) -> None:
         remove_stale_segments()
-        while True:
+        while not self._is_done():
             self._wake_up.wait(LOOK_EVERY_S)
             self._wake_up.clear()
-            with self._lock:
-                if self._stopping:
-                    self._thread = None
-                    break
             try:
                 self._look_after()
             except Exception as error:  # the thread must live on: without it the filter stays blank for ever
                 self._obs.log(LOG_ERROR, f"engine host: {type(error).__name__}: {error}")
                 time.sleep(1.0)
-        process, self._process = self._process, None
+
+    def _is_done(self) -> bool:
+        """Whether nobody has needed the engine for a while; if so, it is told to end, and this thread may end too."""
+        with self._lock:
+            if self._streams or time.monotonic() - self._unused_since < LINGER_S:
+                return False
+            self._thread = None
+            process, self._process = self._process, None
         if process:
             process.close()
             if not process.wait(1.0):
                 process.kill()
-                process.wait(1.0)
+        return True
 
     def _look_after(self) -> None:
         if self._process is None:
@@ -155,18 +157,24 @@ class EngineHost:
             return
         python = engine_python()
         if python is None:
-            self.problem = Problem("engine.missing")
+            self._report(Problem("engine.missing"))
             self._next_start = time.monotonic() + 1.0
             return
         try:
             self._process = EngineProcess(python, self.log_level, self._wake_up)
         except OSError as error:
-            self.problem = Problem("engine.start_failed", {"detail": str(error)})
+            self._report(Problem("engine.start_failed", {"detail": str(error)}))
             self._plan_restart()
             return
         self._started = time.monotonic()
-        self._why_ended = "engine.crashed"
+        self._why_ended, self._last_words = "engine.crashed", None
         self._obs.log(LOG_INFO, f"engine started, process {self._process.pid}")
+
+    def _report(self, problem: Problem) -> None:
+        """A problem of all filters: in their dialogs, and once in the log."""
+        if problem != self.problem:
+            self._obs.log(LOG_WARNING, describe(problem))
+        self.problem = problem
 
     def _take_events(self, process: EngineProcess) -> None:
         while not process.events.empty():
@@ -199,6 +207,8 @@ class EngineHost:
         if problem.code.startswith(("model.", "device.")):
             return
         self._obs.log(LOG_WARNING, describe(problem))
+        if event.get("stream") == 0:
+            self._last_words = problem
         for stream in self.streams():
             if event.get("stream") == stream.number:
                 stream.forget_link()
@@ -206,10 +216,8 @@ class EngineHost:
 
     def _ended(self, process: EngineProcess) -> None:
         self._process = None
-        if self._stopping:
-            return
         code = process.exit_code()
-        self.problem = Problem(self._why_ended, {"exit_code": code if code is not None else ""})
+        self.problem = self._last_words or Problem(self._why_ended, {"exit_code": code if code is not None else ""})
         self._plan_restart()
         wait_s = max(0.0, self._next_start - time.monotonic())
         self._obs.log(LOG_WARNING, f"the engine ended with code {code}; it starts again in {wait_s:.1f} s")

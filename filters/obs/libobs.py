@@ -13,6 +13,8 @@ from ctypes import POINTER, Structure, c_bool, c_char_p, c_double, c_float, c_in
 from ctypes import c_uint8, c_uint32, c_uint64, c_void_p
 from typing import Any
 
+from .profile import wanted_profile
+
 # enum values, from graphics.h, obs-source.h, obs-properties.h and util/base.h
 GS_R8, GS_RGBA, GS_RGBA16F = 2, 3, 9
 GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED = 0, 1, 2
@@ -132,12 +134,13 @@ class LibObs:
     """
 
     def __init__(self) -> None:
+        self.profile = wanted_profile()
         name = "obs.dll" if sys.platform == "win32" else None
         for library, table in ((ctypes.PyDLL(name), QUICK), (ctypes.CDLL(name), BLOCKING)):
             for function_name, (result, arguments) in table.items():
                 function = getattr(library, function_name)
                 function.restype, function.argtypes = result, arguments
-                setattr(self, function_name, function)
+                setattr(self, function_name, self.profile.timed_call(function) if self.profile else function)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name} is not in the tables of libobs functions")

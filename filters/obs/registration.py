@@ -112,7 +112,8 @@ class Registration:
                 self._complain(error)
                 return otherwise
 
-        return callback
+        profile = self.obs.profile
+        return profile.timed_callback(callback) if profile else callback
 
     def _complain(self, error: Exception) -> None:
         import traceback
@@ -134,12 +135,16 @@ class Registration:
         self._dialogs[handle].touched()
 
     def _tick(self, handle: int, _seconds: float) -> None:
+        if self.obs.profile:
+            self.obs.profile.next_frame()
         self.filters[handle].tick()
         self._dialogs[handle].refresh()
 
     def _destroy(self, handle: int) -> None:
         del self._dialogs[handle]
         self.filters.pop(handle).destroy()
+        if self.obs.profile and not self.filters:
+            self.obs.profile.save()
 
     def _properties(self, handle: int | None) -> int:
         dialog = self._dialogs.get(handle) if handle else None

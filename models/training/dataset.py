@@ -23,10 +23,12 @@ FRAME_ASPECT = INPUT_WIDTH / INPUT_HEIGHT
 # How often a set is drawn relative to its size: varied sets more, uniform ones (one backdrop) less.
 SET_WEIGHTS = {
     "ccp": 1.6, "ccp_unmasked": 0.5, "fossasia": 1.3, "openimages_person": 1.5, "event_photos": 2.0,
-    "uk_mps": 0.6, "us_house": 0.6, "us_governors": 0.6, "london_faces": 0.5, "sign_rf": 0.6,
-    "sam2_bedroom": 0.5,
+    "pixabay_portraits": 1.6, "uk_mps": 0.6, "us_house": 0.6, "us_governors": 0.6, "london_faces": 0.5,
+    "sign_rf": 0.6, "sam2_bedroom": 0.5,
 }  # fmt: skip
 EMPTY_SHARE, COMPOSITE_SHARE, INSET_SHARE = 0.07, 0.38, 0.04
+# How many of the crops show a picture as a whole, squeezed into the frame.
+WHOLE_SHARE = 0.3
 
 
 def random_stretch(rng: np.random.Generator) -> float:
@@ -97,9 +99,12 @@ class FrameMaker:
         """A 16:9 window of a real picture, mostly with the head in it, so that the frame cuts the body."""
         rng, entry = self.rng, self.pick(self.people)
         picture = self.pack.picture(entry)
-        aspect = FRAME_ASPECT / random_stretch(rng)
-        width = 0.999 * min(entry.width * rng.uniform(0.5, 1) ** 0.6, entry.height * aspect)
-        height = width / aspect
+        if rng.random() < WHOLE_SHARE:
+            width, height = np.array([entry.width, entry.height]) * rng.uniform(0.85, 0.999, 2)
+        else:
+            aspect = FRAME_ASPECT / random_stretch(rng)
+            width = 0.999 * min(entry.width * rng.uniform(0.5, 1) ** 0.6, entry.height * aspect)
+            height = width / aspect
         left = rng.uniform(0, entry.width - width)
         top = rng.uniform(0, entry.height - height)
         if rng.random() < 0.75:
@@ -137,7 +142,7 @@ class FrameMaker:
         picture = self.pack.picture(entry)
         x0, y0, x1, y1 = entry.box
         head = INPUT_HEIGHT * (0.7 * rng.beta(1.2, 2.2) - 0.1)
-        overshoot = rng.uniform(0, 0.9) if entry.cut_at_bottom else rng.uniform(-0.2, 2.8)
+        overshoot = 0.8 * rng.random() ** 2 if entry.cut_at_bottom else rng.uniform(-0.2, 2.8)
         scale = (INPUT_HEIGHT - head) * (1 + overshoot) / (y1 - y0)
         stretch = random_stretch(rng) ** 0.7
         target = (INPUT_WIDTH * np.clip(rng.normal(0.5, 0.2), 0, 1), head)

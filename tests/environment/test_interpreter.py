@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_what_counts_as_a_python(path: str | None, platform: str, expected: bool
         ({"has_venv": False}, "venv"),
     ],
 )
-def test_an_unusable_python_is_turned_down_with_a_reason(change: dict[str, object], word: str) -> None:
+def test_an_unusable_python_is_turned_down_with_a_reason(change: dict[str, Any], word: str) -> None:
     assert GOOD.why_unusable() is None
     assert word in str(replace(GOOD, **change).why_unusable())
 

@@ -59,10 +59,11 @@ def background_filter(name: str = "Room", **settings: Any) -> Filter:
 
 def filter_obs(config: Path, sources: Sequence[Source], script_settings: dict[str, Any] | None = None, **options: Any) -> Obs:
     """An OBS with our script loaded, its own folder ``config`` for trusted models, over a green canvas."""
-    environment = {"OBS_BACKGROUND_FILTER_CONFIG": str(config), **options.pop("env", {})}
+    environment = {"OBS_BACKGROUND_FILTER_CONFIG": str(config)}
     folder = os.environ.get("OBS_BACKGROUND_FILTER_ENGINE_ENV")
     if folder:
         environment["OBS_BACKGROUND_FILTER_ENGINE_ENV"] = folder
+    environment |= options.pop("env", {})
     return Obs(
         scripts=[(SCRIPT, script_settings or {})],
         sources=[colour_source("Green", GREEN, CANVAS), *sources],

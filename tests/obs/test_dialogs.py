@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The dialogs as a person sees them, opened with mouse and keyboard. The pictures are kept: look at them."""
 
+import dataclasses
 import re
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.tests.obs.harness import HarnessError, Obs
 from background_filter.tests.obs.support import (
     CAMERA,
@@ -76,7 +78,10 @@ def test_the_filters_dialog_and_its_defaults_button(tmp_path: Path) -> None:
         obs.window_screenshot("filters-dialog.png")
         x, y, _, height = place(obs, window)
         click(obs, x + 325, y + height - 31)
-        wait_until("the defaults", lambda: obs.ws.get_source_filter(CAMERA, "Room").filter_settings == {} or None)
+        time.sleep(1.0)
+        obs.window_screenshot("filters-dialog-after-click.png")
+        stored = obs.ws.get_source_filter(CAMERA, "Room").filter_settings
+        assert {**dataclasses.asdict(DEFAULTS), **stored} == dataclasses.asdict(DEFAULTS)
         obs.window_screenshot("filters-dialog-defaults.png")
         obs.xdotool("key", "Escape")
     assert_clean_exit(obs)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One real OBS with a scratch home: started, driven through obs-websocket, recorded, looked at, and ended."""
 
-import base64
 import contextlib
 import logging
 import os
@@ -15,28 +14,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cv2
-import numpy as np
 import obsws_python
-from numpy.typing import NDArray
 
+from .control import Control
 from .processes import Child, HarnessError, descendants, free_port, kill_survivors, wait_for
 from .profile import Profile, read_collection, write_profile
 from .report import ObsExit, parse_leaks, parse_profiler
-from .scenes import SCENE, Filter, ScriptEntry, Source, scene_collection
+from .scenes import Filter, ScriptEntry, Source, scene_collection
 from .screen import Screen
 
 ARTEFACTS = Path(__file__).resolve().parents[2] / "artefacts"
 COLLECTION = "harness"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
-# Without any script, OBS 29 now and then hangs or crashes when it is ended within its first moments, and leaks an
-# allocation when it is ended right after a recording.
-SETTLE_S = 2.0
 CLOSE_TIMEOUT_S = 5.0
 
 
-class Obs:
+class Obs(Control):
     """Context manager around one OBS. ``ws`` is obs-websocket's request client (obsws_python.ReqClient).
 
     scripts: paths, or (path, settings) pairs, listed in the scene collection. sources: what the scene ``Scene`` shows,
@@ -76,7 +70,6 @@ class Obs:
         self.artefacts = ARTEFACTS / (name or _test_name())
         self._obs: Child | None = None
         self._helpers: dict[int, list[str]] = {}
-        self._settled_at_s = 0.0
         self.ws: Any = None
         self.exit: ObsExit | None = None
 
@@ -118,7 +111,6 @@ class Obs:
         except FileNotFoundError as error:
             raise HarnessError("OBS is not installed (Debian and Ubuntu: apt install obs-studio)") from error
         self.ws = self._wait("obs-websocket to answer", lambda: self._connect(profile.websocket_port), START_TIMEOUT_S)
-        self._settled_at_s = time.monotonic() + SETTLE_S
 
     def stop(self) -> ObsExit:
         """End OBS as its user would and tell how it went; the folder of artefacts gets the log."""
@@ -202,22 +194,6 @@ class Obs:
         """A scene collection as OBS last saved it."""
         return read_collection(self.config, name)
 
-    def screenshot(self, source: str = SCENE, w: int | None = None, h: int | None = None) -> NDArray[np.uint8]:
-        """What a source or scene shows now, filters included: uint8 H x W x 4, RGBA, premultiplied.
-
-        HarnessError when there is nothing to show, as with a clip that is still being opened.
-        """
-        try:
-            answer = self.ws.get_source_screenshot(source, "png", w, h, -1)
-        except obsws_python.error.OBSSDKRequestError as error:
-            raise HarnessError(f"no screenshot of {source!r}: {error}") from error
-        png = base64.b64decode(answer.image_data.partition(",")[2])
-        picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-        if picture is None:
-            raise HarnessError(f"the screenshot of {source!r} is not a PNG file")
-        code = cv2.COLOR_BGR2RGBA if picture.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-        return np.asarray(cv2.cvtColor(picture, code), dtype=np.uint8)
-
     def window_screenshot(self, path: Path | str) -> Path:
         """Save what stands on the whole X screen as a picture; a relative path lies in the artefacts."""
         target = self.artefacts / path
@@ -227,51 +203,6 @@ class Obs:
     def xdotool(self, *arguments: object) -> str:
         """Run xdotool on OBS's display; gives what it printed."""
         return self._screen.run_tool("xdotool", *(str(each) for each in arguments)).strip()
-
-    def record(self, seconds: float) -> Path:
-        """Record the canvas losslessly (RGB) for about ``seconds``; gives the finished file."""
-        self.start_recording()
-        time.sleep(seconds)
-        return self.stop_recording()
-
-    def start_recording(self) -> None:
-        """Start a recording and wait until OBS says that it runs."""
-        self.ws.start_record()
-        self._wait("the recording to start", lambda: self.ws.get_record_status().output_duration > 0, 15.0)
-
-    def stop_recording(self) -> Path:
-        """End the recording and wait until its file is complete; gives the file."""
-        self.ws.stop_record()
-        self._wait("the recording to end", lambda: not self.ws.get_record_status().output_active, 30.0)
-        self._settled_at_s = time.monotonic() + SETTLE_S
-        return max(self.recordings.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-
-    # Changing
-
-    def add_filter(
-        self,
-        source: str,
-        name: str,
-        kind: str = "obs_background_filter",
-        settings: dict[str, Any] | None = None,
-    ) -> None:
-        """Put a filter on a source or scene."""
-        self.ws.create_source_filter(source, name, kind, settings or {})
-
-    def add_source(self, source: Source, scene: str = SCENE) -> int:
-        """Show one more source, with its filters, on top of a scene; gives the scene item's id."""
-        answer = self.ws.create_input(scene, source.name, source.kind, source.settings, source.visible)
-        item: int = answer.scene_item_id
-        for each in source.filters:
-            self.add_filter(source.name, each.name, each.kind, each.settings)
-        transform = {
-            "positionX": source.position_px[0],
-            "positionY": source.position_px[1],
-            "scaleX": source.scale[0],
-            "scaleY": source.scale[1],
-        }
-        self.ws.set_scene_item_transform(scene, item, transform)
-        return item
 
     # Inside
 
@@ -284,7 +215,7 @@ class Obs:
         """Close the main window as its X button does; SIGINT where that leads nowhere.
 
         Not SIGINT at once: OBS 29 closes its window inside the signal handler, and hangs or crashes when the signal
-        came while Qt was talking to the X server.
+        comes while Qt talks to the X server.
         """
         obs = self._obs
         if obs is None or obs.poll() is not None:

@@ -60,6 +60,7 @@ class Child:
         with output.open("ab") as stream:
             self.process = subprocess.Popen(
                 command,
+                cwd=output.parent,  # not ours: Python in OBS finds modules in the current folder first
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from .processes import Child, HarnessError
+from .x11 import ask_to_close
 
 
 class Screen:
@@ -44,12 +45,11 @@ class Screen:
     def close_windows(self, pid: int, title: str) -> bool:
         """Ask every window of process ``pid`` whose title matches to close, as its X button does; False: none there."""
         try:
-            windows = self.run_tool("xdotool", "search", "--all", "--pid", str(pid), "--name", title).split()
-            for window in windows:
-                self.run_tool("xdotool", "windowquit", window)
+            found = self.run_tool("xdotool", "search", "--all", "--pid", str(pid), "--name", title).split()
+            ask_to_close(self.display, [int(window) for window in found])
         except HarnessError:
             return False
-        return bool(windows)
+        return bool(found)
 
 
 def start_xvfb(folder: Path, size_px: tuple[int, int]) -> tuple[Child, str]:

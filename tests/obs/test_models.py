@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Models that must not run: refused, named in the log and the status, the room hidden, the model before runs on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from background_filter.tests.obs.models import constant_model, trusted_in
+from background_filter.tests.obs.support import (
+    CAMERA,
+    alpha_of,
+    assert_clean_exit,
+    background_filter,
+    filter_obs,
+    portrait_source,
+    wait_until,
+)
+
+Make = Callable[[Path], Path]
+
+
+def changed_by_a_byte(folder: Path) -> Path:
+    """A trusted file, then one byte of its weights flipped."""
+    path = constant_model(folder / "changed.onnx", 1.0)
+    trusted_in(folder, path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+def truncated(folder: Path) -> Path:
+    """A trusted file of which the end is missing."""
+    path = constant_model(folder / "truncated.onnx", 1.0)
+    trusted_in(folder, path)
+    path.write_bytes(path.read_bytes()[:-20])
+    return path
+
+
+def swapped(folder: Path) -> Path:
+    """Another valid network under a trusted file's name."""
+    path = constant_model(folder / "swapped.onnx", 1.0)
+    trusted_in(folder, path)
+    return constant_model(path, 0.9)
+
+
+def not_onnx(folder: Path) -> Path:
+    """A trusted text file."""
+    path = folder / "text.onnx"
+    path.write_text("This is no network.")
+    trusted_in(folder, path)
+    return path
+
+
+def external_data(folder: Path) -> Path:
+    """A trusted network whose weights lie in another file."""
+    model = onnx.load(constant_model(folder / "external.onnx", 1.0))
+    onnx.save_model(
+        model, folder / "external.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    trusted_in(folder, folder / "external.onnx")
+    return folder / "external.onnx"
+
+
+def custom_domain(folder: Path) -> Path:
+    """A trusted network with an operator of an unknown domain."""
+    model = onnx.load(constant_model(folder / "custom.onnx", 1.0))
+    model.graph.node[0].domain = "evil.example"
+    model.opset_import.append(helper.make_opsetid("evil.example", 1))
+    onnx.save(model, folder / "custom.onnx")
+    trusted_in(folder, folder / "custom.onnx")
+    return folder / "custom.onnx"
+
+
+def wrong_input(folder: Path) -> Path:
+    """A trusted network that takes a vector."""
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["vector"], ["result"])],
+        "vector",
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, 10])],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, [1, 10])],
+    )
+    path = folder / "vector.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    trusted_in(folder, path)
+    return path
+
+
+def never_trusted(folder: Path) -> Path:
+    """A good network that the user has not vouched for."""
+    return constant_model(folder / "stranger.onnx", 1.0)
+
+
+def missing(folder: Path) -> Path:
+    """No file at all."""
+    return folder / "nowhere.onnx"
+
+
+REFUSED: list[tuple[Make, str]] = [
+    (changed_by_a_byte, "It was not loaded"),
+    (truncated, "It was not loaded"),
+    (swapped, "It was not loaded"),
+    (not_onnx, "is not an ONNX model"),
+    (external_data, "outside its file"),
+    (custom_domain, "evil.example"),
+    (wrong_input, "takes no picture"),
+    (never_trusted, "is unknown, so it was not loaded"),
+    (missing, "is not there"),
+]
+
+
+@pytest.mark.parametrize("make, words", REFUSED, ids=[make.__name__ for make, _ in REFUSED])
+def test_a_bad_model_is_refused_and_nothing_is_shown(tmp_path: Path, make: Make, words: str) -> None:
+    path = make(tmp_path)
+    settings = {"model": "own", "own_model_file": str(path)}
+    with filter_obs(tmp_path, [portrait_source(tmp_path, [background_filter()])], settings) as obs:
+        obs.wait_for_log("refused, model")
+        line = wait_until(
+            "the words of refusal", lambda: next((line for line in obs.log.splitlines() if words in line), None)
+        )
+        alpha = alpha_of(obs)
+    assert_clean_exit(obs)
+    assert path.name in line
+    assert alpha.max() == 0
+
+
+def test_a_running_model_runs_on_when_its_file_is_swapped(tmp_path: Path) -> None:
+    """A second filter asks for the file after the swap and is refused; the first keeps the bytes that were verified."""
+    path = constant_model(tmp_path / "own.onnx", 1.0)
+    trusted_in(tmp_path, path)
+    settings = {"model": "own", "own_model_file": str(path)}
+    second = portrait_source(tmp_path, name="Second")
+    with filter_obs(tmp_path, [portrait_source(tmp_path, [background_filter("One")]), second], settings) as obs:
+        wait_until("her picture", lambda: True if alpha_of(obs).min() == 255 else None)
+        constant_model(path, 0.9)
+        obs.add_filter("Second", "Two")
+        obs.wait_for_log("It was not loaded")
+        assert alpha_of(obs, "Second").max() == 0
+        assert alpha_of(obs).min() == 255
+    assert_clean_exit(obs)
