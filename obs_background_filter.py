@@ -14,6 +14,7 @@ import importlib.util
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "background_filter"
@@ -33,7 +34,7 @@ def load_package() -> None:
         )
 
 
-def hook(name, *arguments):  # type: ignore[no-untyped-def]
+def hook(name: str, *arguments: Any) -> Any:
     """Call ``name`` of the part that survives a reload of this file. OBS 29 crashes on a script whose hooks raise, so
     an error (a damaged installation, another Python) ends in the Script Log, with what to do."""
     try:
@@ -47,32 +48,32 @@ def hook(name, *arguments):  # type: ignore[no-untyped-def]
         return None
 
 
-def script_description():  # type: ignore[no-untyped-def]
+def script_description() -> Any:
     """OBS asks for the text above the script's properties."""
     return hook("description") or "OBS Background Filter does not work: see the Script Log."
 
 
-def script_load(_settings):  # type: ignore[no-untyped-def]
+def script_load(_settings: Any) -> None:
     """OBS has loaded the script."""
     hook("load")
 
 
-def script_unload():  # type: ignore[no-untyped-def]
+def script_unload() -> None:
     """OBS is about to unload the script."""
     hook("unload")
 
 
-def script_defaults(settings):  # type: ignore[no-untyped-def]
+def script_defaults(settings: Any) -> None:
     """OBS asks for the defaults of the script's properties."""
     hook("defaults", settings)
 
 
-def script_update(settings):  # type: ignore[no-untyped-def]
+def script_update(settings: Any) -> None:
     """The user changed the script's properties."""
     hook("update", settings)
 
 
-def script_properties():  # type: ignore[no-untyped-def]
+def script_properties() -> Any:
     """OBS asks for the script's properties."""
     return hook("properties")
 

@@ -31,8 +31,8 @@ def set_language(language: str) -> None:
 
 
 def text(key: str, **parameters: Any) -> str:
-    """The text of ``key`` with its ``{parameters}`` filled in; the key itself where there is none, so that a missing text
-    is seen and harms nothing."""
+    """The text of ``key`` with its ``{parameters}`` filled in; the key itself where there is none, so that a missing
+    text is seen and harms nothing."""
     if not _texts:
         set_language(FALLBACK)
     template = _texts.get(key)

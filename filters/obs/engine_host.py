@@ -30,6 +30,7 @@ REOPEN_AFTER_S = 1.0
 LINGER_S = 3.0
 LOG_LEVELS = {"error": LOG_ERROR, "warning": LOG_WARNING, "info": LOG_INFO, "debug": LOG_DEBUG}
 
+
 @dataclass
 class Stream:
     """One filter instance as the engine knows it. ``link`` is set by the host and taken over by the filter."""

@@ -18,10 +18,12 @@ from .libobs import (
     GS_CS_SRGB,
     GS_CS_SRGB_16F,
     LOG_ERROR,
+    LOG_INFO,
     LibObs,
 )
 from .link import Link
 from .settings import DEFAULTS, FilterSettings
+from .words import figures
 
 # A picture whose frame is older than this is out of date: the engine hangs, died or can't keep up.
 FRESH_S = 1.0
@@ -88,6 +90,9 @@ class BackgroundFilter:
 
     def destroy(self) -> None:
         """The filter is gone: free the GPU's objects and the shared memory."""
+        if self.stream.status:
+            last_words = figures(self.stream.status, self.delay_ms)
+            self.obs.log(LOG_INFO, f"filter {self.stream.number} ends: {last_words}")
         self._host.remove_stream(self.stream)
         if self._gpu:
             self.obs.obs_enter_graphics()

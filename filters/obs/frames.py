@@ -29,7 +29,8 @@ VOTES = 120
 
 @dataclass
 class KeptFrame:
-    """One captured frame: its texture (in a texrender, ``width`` x ``height``, in ``color_space``), and its mask once it came."""
+    """One captured frame: its texture (in a texrender, ``width`` x ``height``, in ``color_space``), and its mask once
+    it came."""
 
     texrender: int
     is_float: bool
@@ -77,9 +78,7 @@ class FrameRing:
         if not obs.gs_texrender_begin_with_color_space(frame.texrender, frame.width, frame.height, color_space):
             return frame
         obs.gs_blend_state_push()
-        obs.gs_blend_function_separate(
-            GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA
-        )
+        obs.gs_blend_function_separate(GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA)
         obs.gs_clear(GS_CLEAR_COLOR, self._transparent, 0.0, 0)
         obs.gs_ortho(0.0, frame.width, 0.0, frame.height, -100.0, 100.0)
         flags = obs.obs_source_get_output_flags(parent)

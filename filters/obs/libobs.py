@@ -9,8 +9,19 @@ running process, whatever the library's file is called in this version of OBS.
 import ctypes
 import functools
 import sys
-from ctypes import POINTER, Structure, c_bool, c_char_p, c_double, c_float, c_int, c_longlong, c_size_t
-from ctypes import c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    c_bool,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_void_p,
+)
 from typing import Any
 
 from .profile import wanted_profile
@@ -146,7 +157,7 @@ class LibObs:
         raise AttributeError(f"{name} is not in the tables of libobs functions")
 
     def log(self, level: int, text: str) -> None:
-        """One line in OBS's log file. WARNING and above also pops up a window in some versions: for what needs the user."""
+        """One line in OBS's log file; WARNING is for what needs the user."""
         self.blog(level, b"%s", f"{LOG_PREFIX} {text}".encode())
 
 

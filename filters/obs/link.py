@@ -44,9 +44,7 @@ class Link:
         grow_px: float,
     ) -> None:
         """Put an RGBA8 picture at ``pixels_address`` on the bridge."""
-        self._frames.publish(
-            pixels_address, row_bytes, width, height, frame_id, capture_ns, smoothing, grow_px
-        )
+        self._frames.publish(pixels_address, row_bytes, width, height, frame_id, capture_ns, smoothing, grow_px)
 
     def wake(self) -> None:
         """Tell the engine that there is a new frame."""

@@ -43,9 +43,7 @@ def _add_setting(obs: LibObs, properties: int, setting: Setting) -> int:
             words = text(f"setting.{setting.key}.{choice}").encode()
             obs.obs_property_list_add_string(made, words, choice.encode())
         return int(made)
-    made = obs.obs_properties_add_float_slider(
-        properties, key, label, setting.minimum, setting.maximum, setting.step
-    )
+    made = obs.obs_properties_add_float_slider(properties, key, label, setting.minimum, setting.maximum, setting.step)
     if setting.unit:
         obs.obs_property_float_set_suffix(made, setting.unit.encode())
     return int(made)

@@ -52,10 +52,7 @@ class Script:
     def load(self) -> None:
         """The script was loaded, or loaded again."""
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
-        if hasattr(signal, "SIGPIPE") and threading.current_thread() is threading.main_thread():
-            # A write to an engine that has died must be an error, not the end of OBS.
-            if signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL:
-                signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        ignore_broken_pipes()
         self._obs.obs_enable_source_type(FILTER_ID, True)
         self._obs.log(LOG_INFO, f"version {VERSION} loaded, Python {sys.version.split()[0]}")
 
@@ -149,6 +146,15 @@ class Script:
             return text("script.engine.none")
         onnxruntime = self._host.hello.get("onnxruntime")
         return text("script.engine.running", onnxruntime=onnxruntime) if onnxruntime else text("script.engine.idle")
+
+
+def ignore_broken_pipes() -> None:
+    """A write to an engine that has died must be an error, not the end of OBS. Python sees to that by itself unless
+    OBS starts it without signal handlers; only the main thread may mend it."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 @functools.cache

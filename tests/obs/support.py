@@ -21,7 +21,7 @@ from background_filter.tests.obs.harness import (
     write_clip,
 )
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "obs_background_filter.py"
@@ -36,13 +36,16 @@ GREEN = (0, 255, 0)
 
 def astronaut_bgr(size: tuple[int, int] = CANVAS) -> Picture:
     """The demo portrait, stretched to ``size`` (width, height): uint8 H x W x 3."""
-    return np.asarray(cv2.resize(cv2.imread(str(PICTURES / "astronaut.png")), size, interpolation=cv2.INTER_AREA))
+    picture = cv2.imread(str(PICTURES / "astronaut.png"))
+    assert picture is not None
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def astronaut_mask(size: tuple[int, int] = CANVAS) -> Picture:
     """The hand-made mask of the demo portrait: uint8 H x W, 255 where she is."""
     mask = cv2.imread(str(PICTURES / "astronaut_mask.png"), cv2.IMREAD_GRAYSCALE)
-    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    assert mask is not None
+    return cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
 
 
 def portrait_source(folder: Path, filters: Sequence[Filter] = (), name: str = CAMERA) -> Source:
@@ -57,7 +60,9 @@ def background_filter(name: str = "Room", **settings: Any) -> Filter:
     return Filter(name, FILTER_ID, settings)
 
 
-def filter_obs(config: Path, sources: Sequence[Source], script_settings: dict[str, Any] | None = None, **options: Any) -> Obs:
+def filter_obs(
+    config: Path, sources: Sequence[Source], script_settings: dict[str, Any] | None = None, **options: Any
+) -> Obs:
     """An OBS with our script loaded, its own folder ``config`` for trusted models, over a green canvas."""
     environment = {"OBS_BACKGROUND_FILTER_CONFIG": str(config)}
     folder = os.environ.get("OBS_BACKGROUND_FILTER_ENGINE_ENV")
@@ -73,7 +78,10 @@ def filter_obs(config: Path, sources: Sequence[Source], script_settings: dict[st
 
 
 def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 15.0) -> Any:
-    """Poll ``condition`` until it gives something other than None or False, and give that; HarnessError naming ``what`` otherwise."""
+    """Poll ``condition`` until it gives something other than None or False, and give that.
+
+    Raises HarnessError naming ``what``.
+    """
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
         found = condition()
@@ -137,7 +145,7 @@ def room_bgr(size: tuple[int, int] = CANVAS) -> Picture:
 def person_at(x_px: float, size: tuple[int, int] = CANVAS) -> tuple[Picture, Picture]:
     """The portrait cut out and put before the room, her picture's left edge at ``x_px``, cut by the lower edge of the
     frame; gives the frame (uint8 H x W x 3, BGR) and her true mask (uint8 H x W)."""
-    width, height = size
+    height = size[1]
     person, alpha = astronaut_bgr((PERSON_PX, PERSON_PX)), astronaut_mask((PERSON_PX, PERSON_PX))
     shift = np.array([[1, 0, x_px], [0, 1, height - PERSON_PX]], np.float32)
     moved = cv2.warpAffine(person, shift, size, flags=cv2.INTER_LINEAR)

@@ -4,6 +4,7 @@
 import dataclasses
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -65,6 +66,11 @@ def open_scripts(obs: Obs) -> str:
     return window
 
 
+def was_loaded(obs: Obs, times: int) -> bool | None:
+    """Whether OBS has loaded the script so many times."""
+    return obs.log.count("loaded, Python") >= times or None
+
+
 def test_the_filters_dialog_and_its_defaults_button(tmp_path: Path) -> None:
     moved = background_filter(threshold=0.9, feather_px=10.0, without_mask="blur")
     with filter_obs(tmp_path, [portrait_source(tmp_path, [moved])]) as obs:
@@ -93,10 +99,10 @@ def test_the_scripts_dialog_and_twenty_reloads(tmp_path: Path) -> None:
         x, y, _, height = place(obs, open_scripts(obs))
         obs.window_screenshot("scripts-dialog.png")
         picture = cv2.imread(str(obs.artefacts / "scripts-dialog.png"))
-        assert np.unique(picture.reshape(-1, 3), axis=0).shape[0] > 50
+        assert picture is not None and np.unique(picture.reshape(-1, 3), axis=0).shape[0] > 50
         for number in range(RELOADS):
             click(obs, x + 121, y + height - 83)  # the button with the circling arrow
-            wait_until(f"reload {number + 1}", lambda: obs.log.count("loaded, Python") > number + 1 or None)
+            wait_until(f"reload {number + 1}", partial(was_loaded, obs, number + 2))
         obs.window_screenshot("scripts-dialog-reloaded.png")
         assert (alpha_of(obs) > 127).mean() > 0.05
         obs.xdotool("key", "Escape")

@@ -27,7 +27,7 @@ def picture_bgr() -> np.ndarray:
     return np.dstack([columns % 256, rows % 256, (columns // 7 * 37 + rows // 5 * 91) % 256]).astype(np.uint8)
 
 
-def test_an_image_is_recorded_pixel_exact_and_obs_ends_clean(tmp_path: Path) -> None:
+def test_an_image_is_shown_to_the_bit_and_recorded_nearly_so_and_obs_ends_clean(tmp_path: Path) -> None:
     shown_bgr = picture_bgr()
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), shown_bgr)
@@ -37,7 +37,7 @@ def test_an_image_is_recorded_pixel_exact_and_obs_ends_clean(tmp_path: Path) -> 
         obs.add_filter("Image", "Key", "chroma_key_filter_v2", {"similarity": 300})
         filters = obs.ws.get_source_filter_list("Image").filters
     assert len(frames_bgr) >= 20
-    assert (frames_bgr == shown_bgr).all()
+    assert np.abs(frames_bgr.astype(int) - shown_bgr).max() <= 2  # RGB to full-range YUV and back
     assert (screenshot_rgba[..., 2::-1] == shown_bgr).all()
     assert [each["filterKind"] for each in filters] == ["chroma_key_filter_v2"]
     assert obs.exit is not None

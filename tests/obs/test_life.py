@@ -72,5 +72,3 @@ def test_a_damaged_installation_is_reported_and_harms_nothing(tmp_path: Path) ->
         obs.wait_for_log("Install it again")
         time.sleep(1.0)
     assert_clean_exit(obs)
-
-

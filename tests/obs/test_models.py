@@ -10,7 +10,6 @@ from onnx import TensorProto, helper
 
 from background_filter.tests.obs.models import constant_model, trusted_in
 from background_filter.tests.obs.support import (
-    CAMERA,
     alpha_of,
     assert_clean_exit,
     background_filter,

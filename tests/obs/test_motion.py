@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from background_filter.filters.engine.pipeline import Segmenter
-from background_filter.tests.obs.harness import media_source, read_frames
+from background_filter.tests.obs.harness import Filter, media_source, read_frames
 from background_filter.tests.obs.support import (
     CAMERA,
+    FILTER_ID,
     PLAIN,
     Picture,
     assert_clean_exit,
-    background_filter,
     filter_obs,
     iou,
     swinging_clip,
@@ -44,7 +44,7 @@ def test_the_mask_lags_the_shown_frame_by_no_frame(
     tmp_path: Path, default_segmenter: Segmenter, widths_per_s: float
 ) -> None:
     clip_bgr = swinging_clip(tmp_path / "swing.mkv", widths_per_s)
-    camera = media_source(CAMERA, tmp_path / "swing.mkv", filters=[background_filter(**PLAIN)])
+    camera = media_source(CAMERA, tmp_path / "swing.mkv", filters=[Filter("Room", FILTER_ID, PLAIN)])
     with filter_obs(tmp_path, [camera]) as obs:
         wait_for_mask(obs)
         recorded_bgr = read_frames(obs.record(4.0))
@@ -60,7 +60,7 @@ def clip_mask(segmenter: Segmenter, frame_bgr: Picture) -> Picture:
     """The engine's mask of one frame at the frame's size, 255 where alpha is above half."""
     size = segmenter.network.width, segmenter.network.height
     small_rgba = cv2.cvtColor(cv2.resize(frame_bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGBA)
-    alpha = cv2.resize(segmenter.alpha(small_rgba), frame_bgr.shape[1::-1])
+    alpha = cv2.resize(segmenter.alpha(np.asarray(small_rgba, np.uint8)), frame_bgr.shape[1::-1])
     return np.where(alpha > 127, 255, 0).astype(np.uint8)
 
 

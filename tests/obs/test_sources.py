@@ -2,12 +2,13 @@
 """Filters on several sources, twice on one, on a scene, on nothing, on a source that changes its size: one engine."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from background_filter.tests.obs.harness import colour_source, image_source
+from background_filter.tests.obs.harness import Obs, colour_source, image_source
 from background_filter.tests.obs.harness.scenes import SCENE
 from background_filter.tests.obs.support import (
     CAMERA,
@@ -53,6 +54,11 @@ def test_a_source_of_no_size_and_an_empty_one(tmp_path: Path) -> None:
     assert_clean_exit(obs)
 
 
+def has_size(obs: Obs, width: int, height: int) -> bool:
+    """Whether the camera shows a picture of this size."""
+    return alpha_of(obs).shape == (height, width)
+
+
 def test_a_source_that_changes_its_size_while_live(tmp_path: Path) -> None:
     sizes = [(640, 480), (1920, 1080), (360, 640), (1280, 720)]
     pictures = []
@@ -65,7 +71,7 @@ def test_a_source_that_changes_its_size_while_live(tmp_path: Path) -> None:
         wait_for_mask(obs)
         for (width, height), path in zip(sizes, pictures, strict=True):
             obs.ws.set_input_settings(CAMERA, {"file": str(path)}, True)
-            wait_until("the new size", lambda shape=(height, width): True if alpha_of(obs).shape == shape else None)
+            wait_until("the new size", partial(has_size, obs, width, height))
             alpha = wait_for_mask(obs)
             cv2.imwrite(str(obs.artefacts / f"{width}x{height}.png"), alpha)
             assert np.mean(alpha > 127) > 0.2

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Figures as people read them: aligned on a terminal, as tables in ``docs/benchmarks.md``."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import CommandError
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; ``limit`` is the most it should be, None for one that only informs."""
+
+    name: str
+    value: float
+    unit: str
+    digits: int = 1
+    limit: float | None = None
+    above: bool = False  # the limit itself is too much already
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the limit is kept; True without one. Not-a-number keeps none."""
+        if self.limit is None:
+            return True
+        return self.value < self.limit or (self.value == self.limit and not self.above)
+
+    def cells(self) -> tuple[str, str, str]:
+        """Name, value, and what it should be."""
+        value = f"{self.value:.{self.digits}f} {self.unit}".strip()
+        if self.limit is None:
+            return self.name, value, ""
+        sign = "under" if self.above else "at most"
+        return self.name, value, f"{sign} {self.limit:g} {self.unit}".strip() + ("" if self.is_met else ", missed")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under ``header``; the first column is aligned left, the others right."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one part of the benchmark found: ``note`` says how it was measured, ``tables`` stand after the figures."""
+
+    title: str
+    note: str
+    figures: Sequence[Figure]
+    tables: Sequence[Table] = field(default=())
+
+    def all_tables(self) -> list[Table]:
+        """The figures and the other tables, as texts."""
+        figures = [each.cells() for each in self.figures]
+        return [*([Table(("figure", "measured", "should be"), figures)] if figures else []), *self.tables]
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The value below which ``percent`` (0 to 100) of ``values`` lie, by nearest rank; not-a-number for no values."""
+    if not values:
+        return float("nan")
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
+
+
+def median(values: Sequence[float]) -> float:
+    """The median; not-a-number for no values."""
+    return statistics.median(values) if values else float("nan")
+
+
+def as_text(sections: Sequence[Section]) -> str:
+    """For a terminal."""
+    blocks = []
+    for section in sections:
+        blocks += [section.title.upper(), section.note, *(_aligned(each) for each in section.all_tables())]
+    return "\n\n".join(blocks)
+
+
+def as_markdown(sections: Sequence[Section]) -> str:
+    """For the documentation."""
+    blocks = []
+    for section in sections:
+        blocks += [f"## {section.title}", section.note, *(_piped(each) for each in section.all_tables())]
+    return "\n\n".join(blocks)
+
+
+def write_figures(page: Path, text: str) -> None:
+    """Put ``text`` between the markers of a page, in place of what stands there; CommandError without markers."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise CommandError(f"{page} lacks the lines {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def _aligned(table: Table) -> str:
+    rows = [table.header, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _piped(table: Table) -> str:
+    rule = ["---", *("---:" for _ in table.header[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [table.header, rule, *table.rows])
