@@ -1,10 +1,148 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the filter adds to each frame in real OBS, beside OBS's own Chroma Key and no filter at all, taking turns."""
 
+import json
+import os
+import re
+import tempfile
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from .bench_report import Section
+import cv2
+
+from ...tests.obs.harness import Filter, HarnessError, Obs, ObsExit, Timing, media_source, write_clip
+from ..environment.folders import ENGINE_OVERRIDE
+from ..obs.profile import VARIABLE as PROFILE_VARIABLE
+from .bench_report import Figure, Section, Table, median, percentile
+from .demo_pictures import portrait_frames
+from .workshop import ROOT
+
+SIZE_PX = (1920, 1080)
+FPS = 30
+ROUNDS = 3
+WATCH_S = 12.0
+WARM_UP_FRAMES = 90
+READY = ": ready, model"
+THREAD = "obs_graphics_thread"
+ROWS = (THREAD, "tick_sources", "render_video", "render_displays")
+_OBS = re.compile(r"OBS (\d[\w.+-]*)")
+_ADAPTER = re.compile(r"Loading up OpenGL on adapter (.+)")
+_OPENGL = re.compile(r"OpenGL loaded successfully, version (.+?), shading")
+NOTE = "NOTE"
+
+
+@dataclass
+class Variant:
+    """One way to run the scene, and what OBS's profiler said each time."""
+
+    name: str
+    kind: str | None
+    runs: list[dict[str, Timing]] = field(default_factory=list)
+
+    def median_ms(self, row: str) -> float:
+        """The median over the rounds of the medians of a row of the profiler."""
+        return median([run[row].median_ms for run in self.runs if row in run])
+
+    def p99_ms(self, row: str) -> float:
+        """The median over the rounds of the 99th percentiles."""
+        return median([run[row].p99_ms for run in self.runs if row in run])
+
+    def added_ms(self, row: str, nothing: "Variant") -> list[float]:
+        """Round by round, what a row's median has more than that of the round without a filter."""
+        return [
+            mine[row].median_ms - other[row].median_ms
+            for mine, other in zip(self.runs, nothing.runs)
+            if row in mine and row in other
+        ]
 
 
 def measure_obs(python: Path) -> tuple[Section, dict[str, str]]:
-    raise NotImplementedError
+    """All figures of the filter inside OBS, and what OBS says about itself."""
+    nothing, chroma, ours = (
+        Variant("no filter", None),
+        Variant("Chroma Key", "chroma_key_filter_v2"),
+        Variant("Background Filter", "obs_background_filter"),
+    )
+    result: ObsExit | None = None
+    with tempfile.TemporaryDirectory(prefix="obs-background-filter-bench-") as name:
+        folder = Path(name)
+        clip = write_clip(folder / "still.mkv", [still_bgr()] * 2, 1 / 60)
+        for number in range(ROUNDS):
+            for variant in (nothing, chroma, ours):
+                print(f"OBS, round {number + 1} of {ROUNDS}: {variant.name}", flush=True)
+                result = run(folder, clip, variant.kind)
+                variant.runs.append(result.profiler)
+        print("OBS, our own Python", flush=True)
+        profile = folder / "profile.json"
+        run(folder, clip, ours.kind, {PROFILE_VARIABLE: str(profile)})
+        own_ms = own_python_ms(json.loads(profile.read_text(encoding="utf-8")))
+    assert result is not None
+    return section(nothing, chroma, ours, own_ms), facts(result.log)
+
+
+def still_bgr() -> Any:
+    """The moving portrait's first picture in the camera's size: uint8 H x W x 3."""
+    return cv2.resize(next(portrait_frames()), SIZE_PX, interpolation=cv2.INTER_CUBIC)
+
+
+def run(folder: Path, clip: Path, kind: str | None, environment: dict[str, str] | None = None) -> ObsExit:
+    """One OBS from start to end with a filter of this kind on the camera."""
+    inherited = {ENGINE_OVERRIDE: os.environ[ENGINE_OVERRIDE]} if ENGINE_OVERRIDE in os.environ else {}
+    filters = [Filter("Filter", kind)] if kind else []
+    with Obs(
+        scripts=[ROOT / "obs_background_filter.py"],
+        sources=[media_source("Camera", clip, filters=filters)],
+        canvas=SIZE_PX,
+        fps=FPS,
+        env=inherited | (environment or {}),
+        name="bench",
+    ) as obs:
+        if os.environ.get("BENCH_NOPREVIEW"):
+            obs.ws.trigger_hot_key_by_name("OBSBasic.DisablePreview", None)
+        if os.environ.get("BENCH_OUTPUT"):
+            obs.ws.set_profile_parameter("AdvOut", "FFFormat", "null")
+            obs.ws.set_profile_parameter("AdvOut", "FFVEncoder", "rawvideo")
+            obs.ws.start_record()
+        if kind == "obs_background_filter":
+            obs.wait_for_log(READY, 20.0)
+        time.sleep(WATCH_S)
+        if os.environ.get("BENCH_OUTPUT"):
+            obs.ws.stop_record()
+            time.sleep(2)
+    assert obs.exit is not None
+    if obs.exit.code != 0:
+        raise HarnessError(f"OBS ended with code {obs.exit.code}\n{obs.exit.log[-2000:]}")
+    return obs.exit
+
+
+def own_python_ms(profile: dict[str, Any]) -> list[float]:
+    """Per frame, milliseconds in our callbacks outside libobs, without those before the first masks came."""
+    frames_ns = profile["frames_ns"][WARM_UP_FRAMES:]
+    return [(callbacks - libobs) / 1e6 for callbacks, libobs in frames_ns]
+
+
+def section(nothing: Variant, chroma: Variant, ours: Variant, own_ms: list[float]) -> Section:
+    """The figures out of all runs."""
+    chroma_ms, ours_ms = chroma.added_ms(THREAD, nothing), ours.added_ms(THREAD, nothing)
+    figures = [
+        Figure("added per frame, as a multiple of what Chroma Key adds", median(ours_ms) / median(chroma_ms), "", 2, 1.5),
+        Figure("the same, worst round", max(mine / other for mine, other in zip(ours_ms, chroma_ms)), "", 2),
+        Figure("Chroma Key adds", median(chroma_ms), "ms", 1),
+        Figure("Background Filter adds", median(ours_ms), "ms", 1),
+        Figure("our own Python per frame, median", median(own_ms), "ms", 2, 0.3),
+        Figure("our own Python per frame, 99th percentile", percentile(own_ms, 99), "ms", 2, 1.0),
+        Figure("frames that our own Python was timed in", len(own_ms), "", 0),
+    ]
+    rows = [
+        (row, *(f"{each.median_ms(row):.1f} / {each.p99_ms(row):.0f}" for each in (nothing, chroma, ours))) for row in ROWS
+    ]
+    table = Table(("OBS's profiler, median / p99 in ms", nothing.name, chroma.name, ours.name), rows)
+    return Section("Inside OBS", NOTE, figures, [table])
+
+
+def facts(log: str) -> dict[str, str]:
+    """OBS and the graphics driver, from OBS's log."""
+    found = {"OBS": _OBS.search(log), "graphics": _ADAPTER.search(log), "OpenGL": _OPENGL.search(log)}
+    return {name: match[1].strip() if match else "unknown" for name, match in found.items()}

@@ -78,6 +78,9 @@ def make_parser() -> argparse.ArgumentParser:
     bench.add_argument("--measure-only", action="store_true", help=argparse.SUPPRESS)
     bench.set_defaults(run=_bench)
 
+    docs = add("docs", help="make docs/settings.md anew from the settings and their texts")
+    docs.set_defaults(run=_docs)
+
     engine = add("engine", help="the process that OBS starts; not for people", add_help=False)
     engine.set_defaults(run=None)
     return parser
@@ -120,6 +123,12 @@ def _bench(options: argparse.Namespace) -> int:
     from .bench import bench
 
     return bench(options.parts, options.write)
+
+
+def _docs(_options: argparse.Namespace) -> int:
+    from .docs_settings import write_page
+
+    return write_page()
 
 
 def _install_engine(options: argparse.Namespace) -> int:

@@ -66,6 +66,13 @@ def open_scripts(obs: Obs) -> str:
     return window
 
 
+def close(obs: Obs, title: str) -> None:
+    """Press the button "Close" at the lower right of a dialog, and wait until it is gone."""
+    x, y, width, height = place(obs, windows(obs, title)[0])
+    click(obs, x + width - 50, y + height - 31)
+    wait_until(f"the end of {title}", lambda: not windows(obs, title))
+
+
 def was_loaded(obs: Obs, times: int) -> bool | None:
     """Whether OBS has loaded the script so many times."""
     return obs.log.count("loaded, Python") >= times or None
@@ -89,7 +96,7 @@ def test_the_filters_dialog_and_its_defaults_button(tmp_path: Path) -> None:
         stored = obs.ws.get_source_filter(CAMERA, "Room").filter_settings
         assert {**dataclasses.asdict(DEFAULTS), **stored} == dataclasses.asdict(DEFAULTS)
         obs.window_screenshot("filters-dialog-defaults.png")
-        obs.xdotool("key", "Escape")
+        close(obs, "^Filters for")
     assert_clean_exit(obs)
 
 
@@ -105,5 +112,5 @@ def test_the_scripts_dialog_and_twenty_reloads(tmp_path: Path) -> None:
             wait_until(f"reload {number + 1}", partial(was_loaded, obs, number + 2))
         obs.window_screenshot("scripts-dialog-reloaded.png")
         assert (alpha_of(obs) > 127).mean() > 0.05
-        obs.xdotool("key", "Escape")
+        close(obs, "^Scripts$")
     assert_clean_exit(obs)

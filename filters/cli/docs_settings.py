@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``docs/settings.md``, made from the tables and texts that the dialogs are made from.
+
+Run after a change to either: ``python3 obs_background_filter.py docs``. A test fails while the page is out of date.
+"""
+
+from collections.abc import Mapping
+
+from ..locale import FALLBACK, load
+from ..obs.script import DEVICES, LOG_LEVELS
+from ..obs.settings import SETTINGS, Setting
+from .workshop import ROOT
+
+PAGE = ROOT / "docs" / "settings.md"
+
+_HEAD = """# Settings
+
+<!-- Made by `python3 obs_background_filter.py docs` from filters/obs/settings.py and filters/locale: change those. -->
+
+Every setting can stay as it is. What is in `code font` is the name under which OBS stores it; these names never change, so
+scenes, scripts and obs-websocket may rely on them. A number outside its range counts as the nearest one inside, an unknown
+choice as the default.
+
+## The filter
+
+Right-click the source, *Filters*, *Background Filter*. Each filter has its own; *Defaults* puts all of them back.
+"""
+
+_STATUS = """
+Above the settings stand two lines that are no settings. *Status*: the model, the device it runs on, milliseconds per mask,
+masks per second, and how far the picture lags behind the source because each mask is drawn on its own frame. Delay your
+microphone by as much (*Advanced Audio Properties, Sync Offset*) if you see a difference. *Problem*, when there is one:
+see [troubleshooting.md](troubleshooting.md).
+
+Which numbers to try first: some of the room shows at your edge, lower *Grow or shrink* by a few pixels or raise *Threshold*;
+hair or a hand is lost, lower *Threshold*; the edge flickers while you sit still, raise *Smoothing*.
+
+## The script
+
+*Tools, Scripts*, choose the script. These hold for all filters of this OBS and are kept in the scene collection.
+"""
+
+_BUTTONS = """
+Two buttons: *Install engine* builds the engine's own environment ([install.md](install.md)), *Trust this file* lets your own
+ONNX file run as it is now.
+"""
+
+
+def settings_page() -> str:
+    """The whole page."""
+    texts = load(FALLBACK)
+    blocks = [_HEAD, _table([_row(setting, texts) for setting in SETTINGS]), _STATUS, _table(_script_rows(texts)), _BUTTONS]
+    return "\n".join(blocks)
+
+
+def write_page() -> int:
+    """Write the page anew."""
+    PAGE.write_text(settings_page(), encoding="utf-8")
+    print(f"Written: {PAGE}")
+    return 0
+
+
+def _table(rows: list[tuple[str, str, str, str]]) -> str:
+    header = [("setting", "range", "default", "what it does"), ("---",) * 4]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [*header, *rows])
+
+
+def _row(setting: Setting, texts: Mapping[str, str]) -> tuple[str, str, str, str]:
+    key = f"setting.{setting.key}"
+    name = f"{texts[f'{key}.label']} `{setting.key}`"
+    values, default = f"{setting.minimum:g} to {setting.maximum:g}{setting.unit}", f"{setting.default}"
+    if setting.choices:
+        values = ", ".join(f"{texts[f'{key}.{choice}']} `{choice}`" for choice in setting.choices)
+        default = texts[f"{key}.{setting.default}"]
+    elif isinstance(setting.default, bool):
+        values, default = "on, off", "on" if setting.default else "off"
+    elif not isinstance(setting.default, str):
+        default = f"{setting.default:g}{setting.unit}"
+    return name, values, default, texts[f"{key}.tooltip"]
+
+
+def _script_rows(texts: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    choices = {
+        "model": (f"the models that ship, {texts['script.model.own']}", "the one that ships"),
+        "own_model_file": ("a file", "none"),
+        "device": (_choices("device", DEVICES, texts), texts[f"script.device.{DEVICES[0]}"]),
+        "log_level": (_choices("log_level", LOG_LEVELS, texts), texts["script.log_level.info"]),
+    }
+    return [
+        (f"{texts[f'script.{key}.label']} `{key}`", values, default, texts[f"script.{key}.tooltip"])
+        for key, (values, default) in choices.items()
+    ]
+
+
+def _choices(key: str, values: tuple[str, ...], texts: Mapping[str, str]) -> str:
+    return ", ".join(f"{texts[f'script.{key}.{value}']} `{value}`" for value in values)
