@@ -35,7 +35,7 @@ def measure(parts: Sequence[str], write: bool) -> int:
     except (HarnessError, OSError) as error:
         raise CommandError(str(error)) from error
     note = "All figures are of one run. Trust the ratios: times differ from machine to machine."
-    sections.insert(0, Section("Machine", note, (), [Table(("part", "what it is"), list(found.items()))]))
+    sections.insert(0, Section("Machine", note, (), [Table(("part", "what it is"), list(found.items()), False)]))
     print(as_text(sections))
     if write:
         write_figures(PAGE, as_markdown(sections))

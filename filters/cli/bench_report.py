@@ -2,12 +2,14 @@
 """Figures as people read them: aligned on a terminal, as tables in ``docs/benchmarks.md``."""
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import CommandError
 
+WRAP_COLUMNS = 110
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -40,10 +42,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under ``header``; the first column is aligned left, the others right."""
+    """Rows of texts under ``header``; the first column is aligned left, the others right if they are numbers."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    numbers: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def as_text(sections: Sequence[Section]) -> str:
     """For a terminal."""
     blocks = []
     for section in sections:
-        blocks += [section.title.upper(), section.note, *(_aligned(each) for each in section.all_tables())]
+        blocks += [section.title.upper(), textwrap.fill(section.note, WRAP_COLUMNS), *(_aligned(each) for each in section.all_tables())]
     return "\n\n".join(blocks)
 
 
@@ -86,7 +89,7 @@ def as_markdown(sections: Sequence[Section]) -> str:
     """For the documentation."""
     blocks = []
     for section in sections:
-        blocks += [f"## {section.title}", section.note, *(_piped(each) for each in section.all_tables())]
+        blocks += [f"## {section.title}", textwrap.fill(section.note, WRAP_COLUMNS), *(_piped(each) for each in section.all_tables())]
     return "\n\n".join(blocks)
 
 
@@ -102,13 +105,14 @@ def write_figures(page: Path, text: str) -> None:
 def _aligned(table: Table) -> str:
     rows = [table.header, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    place = str.rjust if table.numbers else str.ljust
     lines = []
     for row in rows:
-        cells = [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]
+        cells = [row[0].ljust(widths[0]), *(place(text, width) for text, width in zip(row[1:], widths[1:]))]
         lines.append("  " + "  ".join(cells).rstrip())
     return "\n".join(lines)
 
 
 def _piped(table: Table) -> str:
-    rule = ["---", *("---:" for _ in table.header[1:])]
+    rule = ["---", *("---:" if table.numbers else "---" for _ in table.header[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in [table.header, rule, *table.rows])

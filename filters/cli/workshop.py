@@ -20,8 +20,14 @@ APT_LOG = ROOT / ".apt.log"
 FOR_DEMO = ROOT / "tests" / "obs" / "harness" / "requirements.txt"
 FOR_TESTS = ROOT / "tests" / "requirements.txt"
 EXPECTED_BYTES = {FOR_DEMO: 250_000_000, FOR_TESTS: 650_000_000}
-# Program and the Debian package that brings it.
-PACKAGES = {"obs": "obs-studio", "Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick"}
+# Program, or file, and the Debian package that brings it.
+PACKAGES = {
+    "obs": "obs-studio",
+    "Xvfb": "xvfb",
+    "xdotool": "xdotool",
+    "import": "imagemagick",
+    "/usr/include/obs/obs.h": "libobs-dev",
+}
 # Software OpenGL for Xvfb and letters for the dialogs, which the packages above only recommend.
 COMPANIONS = ["libgl1-mesa-dri", "fonts-dejavu-core"]
 
@@ -67,7 +73,7 @@ def prepare_python() -> None:
 
 def prepare_programs(*programs: str) -> None:
     """Install through apt those that are missing; CommandError with the line to type where that is not allowed."""
-    missing = [PACKAGES[program] for program in programs if not shutil.which(program)]
+    missing = [PACKAGES[each] for each in programs if not shutil.which(each) and not Path(each).is_file()]
     if not missing:
         return
     if not sys.platform.startswith("linux"):

@@ -6,6 +6,7 @@ import re
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,6 +67,11 @@ def open_scripts(obs: Obs) -> str:
     return window
 
 
+def stored_settings(obs: Obs) -> dict[str, Any]:
+    """The filter's settings as OBS holds them, defaults included."""
+    return {**dataclasses.asdict(DEFAULTS), **obs.ws.get_source_filter(CAMERA, "Room").filter_settings}
+
+
 def close(obs: Obs, title: str) -> None:
     """Press the button "Close" at the lower right of a dialog, and wait until it is gone."""
     x, y, width, height = place(obs, windows(obs, title)[0])
@@ -91,10 +97,8 @@ def test_the_filters_dialog_and_its_defaults_button(tmp_path: Path) -> None:
         obs.window_screenshot("filters-dialog.png")
         x, y, _, height = place(obs, window)
         click(obs, x + 325, y + height - 31)
+        wait_until("the defaults", lambda: stored_settings(obs) == dataclasses.asdict(DEFAULTS))
         time.sleep(1.0)
-        obs.window_screenshot("filters-dialog-after-click.png")
-        stored = obs.ws.get_source_filter(CAMERA, "Room").filter_settings
-        assert {**dataclasses.asdict(DEFAULTS), **stored} == dataclasses.asdict(DEFAULTS)
         obs.window_screenshot("filters-dialog-defaults.png")
         close(obs, "^Filters for")
     assert_clean_exit(obs)
