@@ -53,7 +53,7 @@ class Feed:
         self._ids = itertools.count(1)
         self._publish_ms: dict[int, float] = {}
         self.start_ns = time.monotonic_ns()
-        self.process = EngineProcess(python, "error", threading.Event())
+        self.process = EngineProcess(python, threading.Event())
         self._segment = Segment.create()
         message = {"op": "open", "stream": 1, "segment": self._segment.name}
         self.process.send({**message, "model": default_model_id(), "device": "cpu"})

@@ -81,7 +81,11 @@ def as_text(sections: Sequence[Section]) -> str:
     """For a terminal."""
     blocks = []
     for section in sections:
-        blocks += [section.title.upper(), textwrap.fill(section.note, WRAP_COLUMNS), *(_aligned(each) for each in section.all_tables())]
+        blocks += [
+            section.title.upper(),
+            textwrap.fill(section.note, WRAP_COLUMNS),
+            *(_aligned(each) for each in section.all_tables()),
+        ]
     return "\n\n".join(blocks)
 
 
@@ -89,7 +93,11 @@ def as_markdown(sections: Sequence[Section]) -> str:
     """For the documentation."""
     blocks = []
     for section in sections:
-        blocks += [f"## {section.title}", textwrap.fill(section.note, WRAP_COLUMNS), *(_piped(each) for each in section.all_tables())]
+        blocks += [
+            f"## {section.title}",
+            textwrap.fill(section.note, WRAP_COLUMNS),
+            *(_piped(each) for each in section.all_tables()),
+        ]
     return "\n\n".join(blocks)
 
 

@@ -49,7 +49,13 @@ ONNX file run as it is now.
 def settings_page() -> str:
     """The whole page."""
     texts = load(FALLBACK)
-    blocks = [_HEAD, _table([_row(setting, texts) for setting in SETTINGS]), _STATUS, _table(_script_rows(texts)), _BUTTONS]
+    blocks = [
+        _HEAD,
+        _table([_row(setting, texts) for setting in SETTINGS]),
+        _STATUS,
+        _table(_script_rows(texts)),
+        _BUTTONS,
+    ]
     return "\n".join(blocks)
 
 

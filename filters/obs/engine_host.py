@@ -162,7 +162,7 @@ class EngineHost:
             self._next_start = time.monotonic() + 1.0
             return
         try:
-            self._process = EngineProcess(python, self.log_level, self._wake_up)
+            self._process = EngineProcess(python, self._wake_up)
         except OSError as error:
             self._report(Problem("engine.start_failed", {"detail": str(error)}))
             self._plan_restart()
@@ -182,7 +182,9 @@ class EngineHost:
             event = process.events.get()
             kind = event.get("event")
             if kind == "log":
-                self._obs.log(LOG_LEVELS.get(str(event.get("level")), LOG_INFO), f"engine: {event.get('text')}")
+                level = LOG_LEVELS.get(str(event.get("level")), LOG_INFO)
+                if level <= LOG_LEVELS[self.log_level]:
+                    self._obs.log(level, f"engine: {event.get('text')}")
             elif kind == "hello":
                 self.hello = event
                 self.problem = None

@@ -27,7 +27,7 @@ class EngineProcess:
     that holds this object is gone, never while a filter may still write to it.
     """
 
-    def __init__(self, python: Path, log_level: str, on_event: threading.Event) -> None:
+    def __init__(self, python: Path, on_event: threading.Event) -> None:
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._on_event = on_event
         environment = {key: value for key, value in os.environ.items() if key not in FOREIGN_VARIABLES}
@@ -37,7 +37,7 @@ class EngineProcess:
         else:
             options["start_new_session"] = True
         self._process = subprocess.Popen(
-            [str(python), "-I", str(TOP_SCRIPT), "engine", "--log-level", log_level],
+            [str(python), "-I", str(TOP_SCRIPT), "engine", "--log-level", "debug"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -33,8 +33,12 @@ class Installation:
     def label(self) -> str:
         """The words on the button."""
         if self.is_running:
-            return text("script.install.running", percent=round(self._part * 100), step=self._step)
+            return text("script.install.running", percent=round(self._part * 100))
         return text("script.install.again" if engine_python() else "script.install.label")
+
+    def progress(self) -> str:
+        """How far it is, in words."""
+        return text("script.engine.installing", percent=round(self._part * 100), step=self._step)
 
     def _run(self) -> None:
         try:

@@ -6,7 +6,6 @@ The settings keys ``model``, ``own_model_file``, ``device`` and ``log_level`` ar
 they never change.
 """
 
-import contextlib
 import functools
 import signal
 import sys
@@ -94,13 +93,16 @@ class Script:
             properties, "own_model_file", text("script.own_model_file.label"), obs.OBS_PATH_FILE, "ONNX (*.onnx)", ""
         )
         obs.obs_property_set_long_description(own, text("script.own_model_file.tooltip"))
-        self._add_button(properties, "trust", self._trust_label(), self._trust_pressed)
+        digest = self._own_digest()
+        if digest:
+            words = text("script.digest", sha256=digest)
+            obs.obs_properties_add_text(properties, "own_model_digest", words, obs.OBS_TEXT_INFO)
+        self._add_button(properties, "trust", text("script.trust.label"), self._trust_pressed)
         self._add_list(properties, "device", [(device, text(f"script.device.{device}")) for device in DEVICES])
         self._add_button(properties, "install", self._installation.label(), self._install_pressed)
         levels = [(level, text(f"script.log_level.{level}")) for level in LOG_LEVELS]
         self._add_list(properties, "log_level", levels)
-        version = text("script.version", version=VERSION, engine=self._engine_words())
-        obs.obs_properties_add_text(properties, "version", version, obs.OBS_TEXT_INFO)
+        obs.obs_properties_add_text(properties, "version", self._version_words(), obs.OBS_TEXT_INFO)
         return properties
 
     def _add_list(self, properties: Any, key: str, choices: list[tuple[str, str]]) -> None:
@@ -117,10 +119,13 @@ class Script:
         made = self._obspython.obs_properties_add_button(properties, key, label, lambda *words: pressed(*words))
         self._obspython.obs_property_set_long_description(made, text(f"script.{key}.tooltip"))
 
-    def _trust_label(self) -> str:
-        with contextlib.suppress(OSError, trust.ModelRefused):
-            return text("script.trust.label_digest", sha256=trust.digest_file(Path(self._own_model_file)))
-        return text("script.trust.label")
+    def _own_digest(self) -> str:
+        """The digest of the user's own file, in groups that a narrow dialog can wrap; empty if there is no file."""
+        try:
+            sha256 = trust.digest_file(Path(self._own_model_file)) if self._own_model_file else ""
+        except (OSError, trust.ModelRefused):
+            return ""
+        return " ".join(sha256[start : start + 16] for start in range(0, len(sha256), 16))
 
     def _trust_pressed(self, properties: Any, button: Any) -> bool:
         """The user vouches for the file that is set as own model."""
@@ -136,10 +141,18 @@ class Script:
     def _install_pressed(self, properties: Any, button: Any) -> bool:
         """Start the installation; while it runs, show how far it is (OBS redraws the dialog only for a press)."""
         self._installation.start()
-        self._obspython.obs_property_set_description(button, self._installation.label())
+        obs = self._obspython
+        obs.obs_property_set_description(button, self._installation.label())
+        version = obs.obs_properties_get(properties, "version")
+        obs.obs_property_set_description(version, self._version_words())
         return True
 
+    def _version_words(self) -> str:
+        return text("script.version", version=VERSION, engine=self._engine_words())
+
     def _engine_words(self) -> str:
+        if self._installation.is_running:
+            return self._installation.progress()
         if self._installation.failure:
             return text("script.engine.failed", detail=self._installation.failure)
         if engine_python() is None:

@@ -16,22 +16,32 @@ SIZE = (256, 144)
 
 def constant_model(path: Path, alpha: float, size: tuple[int, int] = SIZE) -> Path:
     """A network that takes a picture and gives ``alpha`` everywhere: a probability map of the same size."""
-    width, height = size
     zero = numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), "zero")
     bias = numpy_helper.from_array(np.array([alpha], np.float32), "bias")
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["image", "zero", "bias"], ["alpha"])],
-        "constant",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, height, width])],
-        [helper.make_tensor_value_info("alpha", TensorProto.FLOAT, [1, 1, height, width])],
-        [zero, bias],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, path)
-    return path
+    return _save(path, [zero, bias], [helper.make_node("Conv", ["image", "zero", "bias"], ["alpha"])], size)
+
+
+def brightness_model(path: Path) -> Path:
+    """A network whose mask is the picture itself, in grey: what it gives back is what it was given."""
+    mean = numpy_helper.from_array(np.full((1, 3, 1, 1), 1 / 3, np.float32), "mean")
+    return _save(path, [mean], [helper.make_node("Conv", ["image", "mean"], ["alpha"])], SIZE)
 
 
 def trusted_in(config: Path, model: Path) -> None:
     """Put ``model`` into the trust store of the configuration folder ``config``, as the user's button does."""
     with mock.patch.dict(os.environ, {"OBS_BACKGROUND_FILTER_CONFIG": str(config)}):
         trust.trust_file(model)
+
+
+def _save(path: Path, weights: list[onnx.TensorProto], nodes: list[onnx.NodeProto], size: tuple[int, int]) -> Path:
+    """An ONNX file from ``image`` [1, 3, H, W] to ``alpha`` [1, 1, H, W]."""
+    width, height = size
+    graph = helper.make_graph(
+        nodes,
+        path.stem,
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, height, width])],
+        [helper.make_tensor_value_info("alpha", TensorProto.FLOAT, [1, 1, height, width])],
+        weights,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    return path

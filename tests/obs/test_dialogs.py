@@ -2,6 +2,7 @@
 """The dialogs as a person sees them, opened with mouse and keyboard. The pictures are kept: look at them."""
 
 import dataclasses
+import hashlib
 import re
 import time
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.tests.obs.harness import HarnessError, Obs
+from background_filter.tests.obs.models import constant_model
 from background_filter.tests.obs.support import (
     CAMERA,
     alpha_of,
@@ -25,6 +27,8 @@ from background_filter.tests.obs.support import (
 )
 
 RELOADS = 20
+# Where the buttons of the Scripts dialog of OBS 29 stand, from its upper left corner.
+TRUST_BUTTON, INSTALL_BUTTON = (617, 394), (637, 379)
 
 
 def windows(obs: Obs, title: str) -> list[str]:
@@ -118,3 +122,40 @@ def test_the_scripts_dialog_and_twenty_reloads(tmp_path: Path) -> None:
         assert (alpha_of(obs) > 127).mean() > 0.05
         close(obs, "^Scripts$")
     assert_clean_exit(obs)
+
+
+def test_the_install_button_builds_the_engine_while_obs_renders_on(tmp_path: Path) -> None:
+    nothing_yet = {"OBS_BACKGROUND_FILTER_ENGINE_ENV": str(tmp_path / "engine")}
+    with filter_obs(tmp_path, [portrait_source(tmp_path, [background_filter()])], env=nothing_yet) as obs:
+        obs.wait_for_log("Press “Install engine”")
+        x, y, _, _ = place(obs, open_scripts(obs))
+        before = obs.ws.get_stats()
+        click(obs, x + INSTALL_BUTTON[0], y + INSTALL_BUTTON[1])
+        time.sleep(2.0)
+        click(obs, x + INSTALL_BUTTON[0], y + INSTALL_BUTTON[1])  # shows how far it is
+        obs.xdotool("mousemove", x + 637, y + 300, "click", "--repeat", 10, 5)  # the mouse wheel, down
+        time.sleep(0.3)
+        obs.window_screenshot("installing.png")
+        wait_for_mask(obs, timeout_s=200.0)
+        after = obs.ws.get_stats()
+        close(obs, "^Scripts$")
+    assert_clean_exit(obs)
+    rendered = after.render_total_frames - before.render_total_frames
+    assert rendered > 60
+    assert after.render_skipped_frames - before.render_skipped_frames < rendered / 2
+
+
+def test_the_trust_button_lets_an_own_file_run(tmp_path: Path) -> None:
+    path = constant_model(tmp_path / "own.onnx", 1.0)
+    settings = {"model": "own", "own_model_file": str(path)}
+    with filter_obs(tmp_path, [portrait_source(tmp_path, [background_filter()])], settings) as obs:
+        obs.wait_for_log("is unknown, so it was not loaded")
+        assert alpha_of(obs).max() == 0
+        x, y, _, _ = place(obs, open_scripts(obs))
+        obs.window_screenshot("own-file.png")
+        click(obs, x + TRUST_BUTTON[0], y + TRUST_BUTTON[1])
+        obs.wait_for_log("trusted by the user: own.onnx")
+        wait_until("her picture", lambda: alpha_of(obs).min() == 255)
+        close(obs, "^Scripts$")
+    assert_clean_exit(obs)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in (tmp_path / "trusted.json").read_text()

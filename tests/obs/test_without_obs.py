@@ -72,7 +72,9 @@ def test_each_prototype_is_the_headers(headers: str, name: str) -> None:
         pytest.skip("exported by libobs and used by its modules, but declared in an internal header")
     assert found, f"{name} is not in the headers"
     result, arguments = {**libobs.QUICK, **libobs.BLOCKING}[name]
-    parameters = [part.strip() for part in found[2].replace("\n", " ").split(",") if part.strip() not in ("void", "...")]
+    parameters = [
+        part.strip() for part in found[2].replace("\n", " ").split(",") if part.strip() not in ("void", "...")
+    ]
     if name == "blog":
         parameters.append("const char *text")  # variadic: we always give the format "%s" and one text
     assert same(result, c_type(found[1].strip() or "void", has_name=False))
@@ -168,7 +170,9 @@ def test_every_text_that_the_code_asks_for_is_there() -> None:
 
 def test_every_problem_code_has_words() -> None:
     english = locale.load(locale.FALLBACK)
-    code = re.compile(r'(?:Problem|BridgeError|ModelRefused|refuse|_refused?)\(\s*"((?:bridge|model|device|engine|effect)\.\w+)"')
+    code = re.compile(
+        r'(?:Problem|BridgeError|ModelRefused|refuse|_refused?)\(\s*"((?:bridge|model|device|engine|effect)\.\w+)"'
+    )
     found = set()
     for path in [*(ROOT / "filters").rglob("*.py"), *(ROOT / "models").glob("*.py")]:
         found |= set(code.findall(path.read_text()))
