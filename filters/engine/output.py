@@ -40,12 +40,11 @@ class AlphaDecoder:
             np.copyto(full, plane)
         else:
             cv2.resize(plane, self._size, dst=full, interpolation=cv2.INTER_LINEAR)
-        if self._spec.kind != "probability":
+        if self._spec.kind == "probability":
+            np.clip(full, 0.0, 1.0, out=full)
+        else:
             sigmoid_in_place(full)
-        np.clip(full, 0.0, 1.0, out=full)
-        np.multiply(full, 255.0, out=full)
-        np.rint(full, out=full)
-        np.copyto(self._alpha, full, casting="unsafe")
+        cv2.convertScaleAbs(full, dst=self._alpha, alpha=255.0)  # rounds to the nearest
         return self._alpha
 
     def _person_plane(self, raw: NDArray[np.floating]) -> NDArray[np.float32]:

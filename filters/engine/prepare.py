@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ class Preparer:
         shape = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
         self.tensor: NDArray[np.floating] = np.zeros((1, *shape), dtype)
         self.frame_shape = (spec.height, spec.width, 4)
+        self._bytes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(4)]
         planes = self.tensor[0] if spec.layout == "NCHW" else np.moveaxis(self.tensor[0], -1, 0)
         self._planes = [
             (
@@ -37,8 +39,9 @@ class Preparer:
 
     def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[np.floating]:
         """Convert an HxWx4 uint8 RGBA frame of exactly the input's size; returns the reused tensor."""
+        cv2.split(frame_rgba, self._bytes)  # NumPy takes three times as long for every fourth byte
         for plane, channel, factor, offset in self._planes:
-            np.multiply(frame_rgba[..., channel], factor, out=plane, casting="same_kind")
+            np.multiply(self._bytes[channel], factor, out=plane, casting="same_kind")
             if offset:
                 np.add(plane, offset, out=plane, casting="same_kind")
         return self.tensor

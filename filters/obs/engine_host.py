@@ -214,8 +214,12 @@ class EngineHost:
             self._last_words = problem
         for stream in self.streams():
             if event.get("stream") == stream.number:
-                stream.forget_link()
-                stream.problem, stream.not_before = problem, time.monotonic() + REOPEN_AFTER_S
+                self._drop_stream(stream, problem)
+
+    def _drop_stream(self, stream: Stream, problem: Problem) -> None:
+        """The stream's link can't be used any more; a new one is made in a moment."""
+        stream.forget_link()
+        stream.problem, stream.not_before = problem, time.monotonic() + REOPEN_AFTER_S
 
     def _ended(self, process: EngineProcess) -> None:
         self._process = None
@@ -248,7 +252,8 @@ class EngineHost:
             try:
                 stream.status = link.host_status()
             except BridgeError as error:
-                stream.problem = Problem(error.code, error.params)
+                self._drop_stream(stream, Problem(error.code, error.params))
+                return
             self._log_changes(stream)
         limit_s = HUNG_AFTER_S if stream.opened else OPEN_WITHIN_S
         if link.silent_for_s() > limit_s:
@@ -273,13 +278,11 @@ class EngineHost:
             return
         try:
             segment = Segment.create()
-        except (BridgeError, OSError) as error:
-            stream.not_before = time.monotonic() + REOPEN_AFTER_S
-            stream.problem = (
-                Problem(error.code, error.params)
-                if isinstance(error, BridgeError)
-                else Problem("bridge.segment", {"name": "", "reason": str(error)})
-            )
+        except BridgeError as error:
+            self._drop_stream(stream, Problem(error.code, error.params))
+            return
+        except OSError as error:
+            self._drop_stream(stream, Problem("bridge.segment", {"name": "", "reason": str(error)}))
             return
         wanted = (self.model, self.device)
         message = {"op": "open", "stream": stream.number, "segment": segment.name}

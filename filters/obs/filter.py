@@ -25,10 +25,9 @@ from .link import Link
 from .settings import DEFAULTS, FilterSettings
 from .words import figures
 
-# A picture whose frame is older than this is out of date: the engine hangs, died or can't keep up.
-FRESH_S = 1.0
-# After a pause this long in the rendering (a hidden source), what was kept belongs to the past.
-PAUSE_S = 0.25
+# A picture whose frame is older than this is out of date: the engine hangs, died or can't keep up. With a canvas of few
+# frames per second, or a network that is slow by nature, some frames or masks more are waited for.
+FRESH_S, FRESH_FRAMES, FRESH_MASKS, FRESH_AT_MOST_S = 1.0, 6, 3, 5.0
 READ_STATUS_EVERY_FRAMES = 8
 
 _COLOR_SPACES = (ctypes.c_int * 3)(GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED)
@@ -51,15 +50,16 @@ class BackgroundFilter:
         self._next_frame_id = 1
         self._size = (0, 0)
         self._mask_size = (0, 0)
-        self._last_render_ns = 0
+        self._last_render_ns = self._last_mask_ns = 0
+        self._frame_s = self._mask_s = 0.0
         self._in_hand_id = 0
         self._pacing = Pacing()
         self._shown: KeptFrame | None = None
         self._gpu: tuple[FrameRing, Downscaler, Stager, Composer] | None = None
 
-    def tick(self) -> None:
-        """A new video frame begins; however many views will render it, it is captured once."""
-        self._frame_is_new = True
+    def tick(self, seconds: float) -> None:
+        """A new video frame begins, ``seconds`` after the last; however many views render it, it is captured once."""
+        self._frame_is_new, self._frame_s = True, seconds
 
     def render(self) -> None:
         """Draw the filter's picture at the origin, in the size of its target."""
@@ -70,10 +70,11 @@ class BackgroundFilter:
         size = obs.obs_source_get_base_width(target), obs.obs_source_get_base_height(target)
         if not all(size):
             return
-        frames, downscaler, stager, composer = self._gpu_objects()
+        frames, downscaler, _, composer = self._gpu_objects()
         if self._frame_is_new:
             self._frame_is_new = False
-            self._advance(parent, target, size, frames, downscaler, stager)
+            before, self._shown = self._shown, None  # whatever fails below, nothing outdated is drawn
+            self._shown = self._advance(parent, target, size, before)
         if self._shown:
             composer.draw(self._shown, self.settings, *size)
         elif self.settings.without_mask == "source":
@@ -105,68 +106,69 @@ class BackgroundFilter:
             link.close()
         self._link = self.stream.link = None
 
-    def _advance(
-        self,
-        parent: int,
-        target: int,
-        size: tuple[int, int],
-        frames: FrameRing,
-        downscaler: Downscaler,
-        stager: Stager,
-    ) -> None:
-        """Once per video frame: send what was staged, capture anew, take the masks that came, choose what is shown."""
+    def _advance(self, parent: int, target: int, size: tuple[int, int], shown: KeptFrame | None) -> KeptFrame | None:
+        """Once per video frame: send what was staged, take the masks that came, capture anew; gives the frame to show.
+
+        ``shown`` is the one shown so far. None: there is no frame with a fresh mask.
+        """
+        frames, downscaler, stager, _ = self._gpu_objects()
         now_ns = time.monotonic_ns()
-        if size != self._size or now_ns - self._last_render_ns > PAUSE_S * 1e9:
+        if size != self._size or now_ns - self._last_render_ns > self._fresh_ns():
             frames.forget()
             stager.drop()
-            self._size, self._shown = size, None
+            self._size, shown = size, None
         self._last_render_ns = now_ns
         link = self._current_link(stager)
         if not link and self.settings.without_mask != "blur":
-            self._shown = None
-            return
-        settings = self.settings
+            return None
         if link:
-            stager.hand_over(link, settings.smoothing, settings.grow_px)
+            stager.hand_over(link, self.settings.smoothing, self.settings.grow_px)
             self._take_masks(link, frames)
-        frame = frames.capture(parent, target, size, self._target_space(target), self._needed_ids(link, frames))
+        frame = frames.capture(
+            parent, target, size, self._target_space(target), self._needed_ids(frames, shown) if link else set()
+        )
         frame.frame_id, frame.capture_ns = self._next_frame_id, now_ns
         self._next_frame_id += 1
         if not link:
-            self._shown = None
-            return
+            return None
         small = downscaler.reduce(frame, *self._mask_size)
         if small:
             stager.stage(small, frame, *self._mask_size)
-        self._choose_shown(frames, frame.frame_id, now_ns)
+        return self._choose(frames, shown, now_ns)
 
     def _take_masks(self, link: Link, frames: FrameRing) -> None:
         self._in_hand_id = link.frame_in_hand_id()  # before the masks: what is no longer in hand has its mask there
         masks = link.take_masks()
         for mask in masks:
             self._pacing.note(self._next_frame_id - mask.frame_id)
+            self._mask_s, self._last_mask_ns = (mask.publish_ns - self._last_mask_ns) / 1e9, mask.publish_ns
         frames.attach(masks)
 
-    def _needed_ids(self, link: Link | None, frames: FrameRing) -> set[int]:
+    def _needed_ids(self, frames: FrameRing, shown: KeptFrame | None) -> set[int]:
         """The frames whose textures must not be used again yet."""
-        if not link:
-            return set()
         needed = set(range(self._next_frame_id - self._pacing.delay_frames - 1, self._next_frame_id))
         needed.add(self._in_hand_id)
-        for frame in (self._shown, frames.newest_with_mask(self._next_frame_id)):
+        for frame in (shown, frames.newest_with_mask(self._next_frame_id)):
             if frame:
                 needed.add(frame.frame_id)
         return needed
 
-    def _choose_shown(self, frames: FrameRing, newest_id: int, now_ns: int) -> None:
-        shown = frames.newest_with_mask(newest_id - self._pacing.delay_frames)
-        if shown and self._shown and shown.frame_id < self._shown.frame_id:
-            shown = self._shown
-        if shown and now_ns - shown.capture_ns > FRESH_S * 1e9:
-            shown = None
-        self._shown = shown
-        if shown:
-            self.delay_ms += 0.05 * ((now_ns - shown.capture_ns) / 1e6 - self.delay_ms)
+    def _choose(self, frames: FrameRing, shown: KeptFrame | None, now_ns: int) -> KeptFrame | None:
+        """The newest frame that has its mask and is as late as the delay asks, never one before ``shown``."""
+        newest_id = self._next_frame_id - 1
+        due = frames.newest_with_mask(newest_id - self._pacing.delay_frames)
+        if shown and (not due or due.frame_id < shown.frame_id):
+            due = shown
+        if not due or now_ns - due.capture_ns > self._fresh_ns():
+            return None
+        age_ms = (now_ns - due.capture_ns) / 1e6
+        self.delay_ms += (0.05 if self.delay_ms else 1.0) * (age_ms - self.delay_ms)
+        return due
+
+    def _fresh_ns(self) -> float:
+        """How old a frame may be and still be shown, in nanoseconds."""
+        slow_s = max(FRESH_FRAMES * self._frame_s, FRESH_MASKS * self._mask_s)
+        return 1e9 * max(FRESH_S, min(slow_s, FRESH_AT_MOST_S))
 
     def _current_link(self, stager: Stager) -> Link | None:
         """The link to a running engine whose model is ready, and ``_mask_size`` set to the model's input; or None."""

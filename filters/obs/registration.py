@@ -134,10 +134,10 @@ class Registration:
         self.filters[handle].settings = read_settings(self.obs, settings)
         self._dialogs[handle].touched()
 
-    def _tick(self, handle: int, _seconds: float) -> None:
+    def _tick(self, handle: int, seconds: float) -> None:
         if self.obs.profile:
             self.obs.profile.next_frame()
-        self.filters[handle].tick()
+        self.filters[handle].tick(seconds)
         self._dialogs[handle].refresh()
 
     def _destroy(self, handle: int) -> None:

@@ -35,17 +35,21 @@ GREEN = (0, 255, 0)
 
 
 def astronaut_bgr(size: tuple[int, int] = CANVAS) -> Picture:
-    """The demo portrait, stretched to ``size`` (width, height): uint8 H x W x 3."""
-    picture = cv2.imread(str(PICTURES / "astronaut.png"))
-    assert picture is not None
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    """The upper part of the demo portrait, head and shoulders as before a webcam, in its own proportions if ``size``
+    (width, height) is 16:9: uint8 H x W x 3."""
+    return _framed("astronaut.png", cv2.IMREAD_COLOR, size)
 
 
 def astronaut_mask(size: tuple[int, int] = CANVAS) -> Picture:
-    """The hand-made mask of the demo portrait: uint8 H x W, 255 where she is."""
-    mask = cv2.imread(str(PICTURES / "astronaut_mask.png"), cv2.IMREAD_GRAYSCALE)
-    assert mask is not None
-    return cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    """The hand-made mask of the same part: uint8 H x W, 255 where she is."""
+    return _framed("astronaut_mask.png", cv2.IMREAD_GRAYSCALE, size)
+
+
+def _framed(name: str, flags: int, size: tuple[int, int]) -> Picture:
+    picture = cv2.imread(str(PICTURES / name), flags)
+    assert picture is not None
+    upper_part = picture[: picture.shape[1] * 9 // 16]
+    return cv2.resize(upper_part, size, interpolation=cv2.INTER_AREA)
 
 
 def portrait_source(folder: Path, filters: Sequence[Filter] = (), name: str = CAMERA) -> Source:
@@ -129,7 +133,7 @@ def iou(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 # A room in a colour that is neither hers nor the canvas's, so that each pixel of it that shows can be counted.
 ROOM_BGR = (200, 60, 30)
-PERSON_PX = 460
+PERSON_SIZE = (640, 360)
 
 
 def room_bgr(size: tuple[int, int] = CANVAS) -> Picture:
@@ -145,9 +149,8 @@ def room_bgr(size: tuple[int, int] = CANVAS) -> Picture:
 def person_at(x_px: float, size: tuple[int, int] = CANVAS) -> tuple[Picture, Picture]:
     """The portrait cut out and put before the room, her picture's left edge at ``x_px``, cut by the lower edge of the
     frame; gives the frame (uint8 H x W x 3, BGR) and her true mask (uint8 H x W)."""
-    height = size[1]
-    person, alpha = astronaut_bgr((PERSON_PX, PERSON_PX)), astronaut_mask((PERSON_PX, PERSON_PX))
-    shift = np.array([[1, 0, x_px], [0, 1, height - PERSON_PX]], np.float32)
+    person, alpha = astronaut_bgr(PERSON_SIZE), astronaut_mask(PERSON_SIZE)
+    shift = np.array([[1, 0, x_px], [0, 1, size[1] - PERSON_SIZE[1]]], np.float32)
     moved = cv2.warpAffine(person, shift, size, flags=cv2.INTER_LINEAR)
     mask = cv2.warpAffine(alpha, shift, size, flags=cv2.INTER_LINEAR)
     part = mask[..., None].astype(np.float32) / 255
@@ -157,7 +160,7 @@ def person_at(x_px: float, size: tuple[int, int] = CANVAS) -> tuple[Picture, Pic
 
 def swinging_clip(path: Path, widths_per_s: float, fps: int = 30) -> list[Picture]:
     """Write a seamless clip of her moving from side to side at an even speed; gives the frames (BGR)."""
-    reach = CANVAS[0] - PERSON_PX
+    reach = CANVAS[0] - PERSON_SIZE[0]
     step = widths_per_s * CANVAS[0] / fps
     there = np.arange(0, reach, step)
     frames_bgr = [person_at(float(x))[0] for x in [*there, *there[::-1]]]
