@@ -26,7 +26,7 @@ class Setting:
 
 SETTINGS = (
     Setting("threshold", 0.5),
-    Setting("edge_softness", 0.6),
+    Setting("edge_softness", 0.4),
     Setting("smoothing", 0.5),
     Setting("feather_px", 0.0, 0.0, 50.0, 0.5, " px"),
     Setting("grow_px", 0.0, -30.0, 30.0, 0.5, " px"),
