@@ -114,7 +114,7 @@ class Feed:
         frame_rgba = self._frames_rgba[frame_id % len(self._frames_rgba)]
         height, width = frame_rgba.shape[:2]
         capture_ns = time.monotonic_ns()
-        self.link.publish(
+        self.link.frames.publish(
             frame_rgba.ctypes.data, width * 4, width, height, frame_id, capture_ns, DEFAULTS.smoothing, 0.0
         )
         self.link.wake()
@@ -155,7 +155,7 @@ def cpu_share(pid: int, act: Callable[[], Any]) -> tuple[float, Any]:
 def measure_engine(python: Path) -> tuple[Section, dict[str, str]]:
     """All figures of the engine alone, and what there is to say about it."""
     print(f"The engine: {STARTS} starts, {PACED_S:g} s at {FPS} frames per second, {IDLE_S:g} s idle", flush=True)
-    pictures_bgr = [cv2.resize(each, (640, 360)) for each in itertools.islice(portrait_frames(), PICTURES)]
+    pictures_bgr = [np.asarray(cv2.resize(each, (640, 360)), np.uint8) for each in itertools.islice(portrait_frames(), PICTURES)]
     starts_s = []
     for _ in range(STARTS):
         with Feed(python, pictures_bgr) as feed:

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...tests.obs.harness import Filter, HarnessError, Obs, ObsExit, Timing, media_source, write_clip
 from ..environment.folders import ENGINE_OVERRIDE
@@ -95,10 +96,15 @@ def measure_obs(python: Path) -> tuple[Section, dict[str, str]]:
     return section(nothing, chroma, ours, own_ms), facts(result.log)
 
 
+def still_bgr(size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """The moving portrait's first picture in this size (width, height): uint8 H x W x 3."""
+    picture_bgr = cv2.resize(next(portrait_frames()), size_px, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(picture_bgr, dtype=np.uint8)
+
+
 def write_still(path: Path, size_px: tuple[int, int]) -> Path:
-    """A clip of the moving portrait's first picture that changes once a minute."""
-    still_bgr = cv2.resize(next(portrait_frames()), size_px, interpolation=cv2.INTER_CUBIC)
-    return write_clip(path, [np.asarray(still_bgr, dtype=np.uint8)] * 2, 1 / 60)
+    """A clip of one picture that lasts two minutes."""
+    return write_clip(path, [still_bgr(size_px)] * 2, 1 / 60)
 
 
 def run(

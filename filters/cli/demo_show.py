@@ -22,7 +22,7 @@ _FIGURES = re.compile(
     r"picture delayed by (?P<delay_ms>\d+) ms"
 )
 
-_READY = re.compile(r": ready, model (?P<model>\S+), on (?P<device>.+)")
+_READY = re.compile(r": ready, model (?P<model>\S+) on (?P<device>.+)")
 
 
 def show(picture: Path, no_screen: bool) -> int:

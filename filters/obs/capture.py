@@ -85,7 +85,7 @@ class Stager:
         if not self._obs.gs_stagesurface_map(surface, self._pixels, self._row_bytes):
             return
         width, height = self._size
-        link.publish(
+        link.frames.publish(
             self._pixels.value or 0,
             self._row_bytes.value,
             width,

@@ -8,16 +8,15 @@ All of it happens on a thread of its own that sleeps nearly always. Filters only
 import itertools
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from ..bridge.problems import BridgeError, Problem, problem_from_dict
 from ..bridge.segment import Segment, remove_stale_segments
-from ..bridge.status import Status
 from ..environment.build import engine_python
 from .engine_process import EngineProcess
 from .libobs import LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, LibObs
 from .link import Link
+from .stream import Stream
 from .words import describe
 
 LOOK_EVERY_S = 0.25
@@ -29,30 +28,6 @@ REOPEN_AFTER_S = 1.0
 # A switch of the scene collection removes all filters and makes new ones: the engine waits for them this long.
 LINGER_S = 3.0
 LOG_LEVELS = {"error": LOG_ERROR, "warning": LOG_WARNING, "info": LOG_INFO, "debug": LOG_DEBUG}
-
-
-@dataclass
-class Stream:
-    """One filter instance as the engine knows it. ``link`` is set by the host and taken over by the filter."""
-
-    number: int
-    link: Link | None = None
-    problem: Problem | None = None
-    wanted: tuple[str, str] = ("", "")
-    status: Status | None = None
-    opened: bool = False
-    logged: object = None
-    not_before: float = 0.0
-
-    def forget_link(self) -> None:
-        """The engine no longer serves this stream; the filter closes the link when it sees that it is gone."""
-        if self.link:
-            self.link.segment.unlink()
-        self.link, self.wanted, self.opened, self.status = None, ("", ""), False, None
-
-    def current_problem(self) -> Problem | None:
-        """What is wrong with this stream."""
-        return self.problem or (self.status.problem if self.status else None)
 
 
 class EngineHost:
@@ -254,24 +229,13 @@ class EngineHost:
             except BridgeError as error:
                 self._drop_stream(stream, Problem(error.code, error.params))
                 return
-            self._log_changes(stream)
+            for level, words in stream.news():
+                self._obs.log(level, words)
         limit_s = HUNG_AFTER_S if stream.opened else OPEN_WITHIN_S
         if link.silent_for_s() > limit_s:
             self._obs.log(LOG_WARNING, f"the engine gave no sign of life for {limit_s:.0f} s: ending it")
             self._why_ended = "engine.hung"
             process.kill()
-
-    def _log_changes(self, stream: Stream) -> None:
-        """Each state of a stream once in OBS's log, and each problem once, as a warning."""
-        status, problem = stream.status, stream.current_problem()
-        now = status and (status.state, status.model, status.device, problem)
-        if not status or now == stream.logged:
-            return
-        stream.logged = now
-        name = f"filter {stream.number}"
-        self._obs.log(LOG_INFO, f"{name}: {status.state.name.lower()}, model {status.model}, on {status.device}")
-        if problem:
-            self._obs.log(LOG_WARNING, f"{name}: {describe(problem)}")
 
     def _open_stream(self, process: EngineProcess, stream: Stream) -> None:
         if time.monotonic() < stream.not_before:

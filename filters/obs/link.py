@@ -26,25 +26,11 @@ class Link:
     def __init__(self, segment: Segment, waker: Waker) -> None:
         self.segment = segment
         self._waker = waker
-        self._frames = FrameWriter(segment)
+        self.frames = FrameWriter(segment)
         self._masks = MaskReader(segment)
         self._status = StatusReader(segment)  # for the graphics thread
         self._host_status = StatusReader(segment)  # for the host's thread
         self._woken_ns = time.monotonic_ns()  # the oldest wake-up after which the engine's loop has not turned yet
-
-    def publish(
-        self,
-        pixels_address: int,
-        row_bytes: int,
-        width: int,
-        height: int,
-        frame_id: int,
-        capture_ns: int,
-        smoothing: float,
-        grow_px: float,
-    ) -> None:
-        """Put an RGBA8 picture at ``pixels_address`` on the bridge."""
-        self._frames.publish(pixels_address, row_bytes, width, height, frame_id, capture_ns, smoothing, grow_px)
 
     def wake(self) -> None:
         """Tell the engine that there is a new frame."""
