@@ -155,7 +155,9 @@ def cpu_share(pid: int, act: Callable[[], Any]) -> tuple[float, Any]:
 def measure_engine(python: Path) -> tuple[Section, dict[str, str]]:
     """All figures of the engine alone, and what there is to say about it."""
     print(f"The engine: {STARTS} starts, {PACED_S:g} s at {FPS} frames per second, {IDLE_S:g} s idle", flush=True)
-    pictures_bgr = [np.asarray(cv2.resize(each, (640, 360)), np.uint8) for each in itertools.islice(portrait_frames(), PICTURES)]
+    pictures_bgr = [
+        np.asarray(cv2.resize(each, (640, 360)), np.uint8) for each in itertools.islice(portrait_frames(), PICTURES)
+    ]
     starts_s = []
     for _ in range(STARTS):
         with Feed(python, pictures_bgr) as feed:

@@ -36,14 +36,14 @@ _OBS = re.compile(r"OBS (\d[\w.+-]*)")
 _ADAPTER = re.compile(r"Loading up OpenGL on adapter (.+)")
 _OPENGL = re.compile(r"OpenGL loaded successfully, version (.+?), shading")
 NOTE = (
-    f"Real OBS on a hidden screen, canvas and source {SIZE_PX[0]}x{SIZE_PX[1]}, {FPS} frames per second, default settings, "
-    f"{ROUNDS} rounds of {WATCH_S:g} s in which the three take turns. The source is a clip of one still picture: drawn like a "
-    "camera (an asynchronous source), without a decoder that would disturb. The preview is switched off and no output runs, "
-    "so only the canvas is drawn. Added is the median time of OBS's graphics thread for a frame, less that of the same round "
-    "without a filter. Our own Python is what our callbacks take outside libobs (the clocks that measure it included), in a "
-    f"run of its own of {PROFILED_S:g} s at {SMALL_PX[0]}x{SMALL_PX[1]}, where drawing in software leaves the processor free, "
-    f"without its first {WARM_UP_FRAMES} frames. A 99th percentile of the thread holds the start: compiling "
-    "shaders, the first masks."
+    f"Real OBS on a hidden screen, canvas and source {SIZE_PX[0]}x{SIZE_PX[1]}, {FPS} frames per second, default "
+    f"settings, {ROUNDS} rounds of {WATCH_S:g} s in which the three take turns. The source is a clip of one still "
+    "picture: drawn like a camera (an asynchronous source), without a decoder that would disturb. The preview is "
+    "switched off and no output runs, so only the canvas is drawn. Added is the median time of OBS's graphics thread "
+    "for a frame, less that of the same round without a filter. Our own Python is what our callbacks take outside "
+    f"libobs (the clocks that measure it included), in a run of its own of {PROFILED_S:g} s at "
+    f"{SMALL_PX[0]}x{SMALL_PX[1]}, where drawing in software leaves the processor free, without its first "
+    f"{WARM_UP_FRAMES} frames. A 99th percentile of the thread holds the start: compiling shaders, the first masks."
 )
 
 

@@ -95,9 +95,9 @@ _TRUST = (
     "the engine compute anything: do this only if you know where the file comes from."
 )
 _BENCH = (
-    "Measures a real engine process, and real OBS on a hidden screen with the filter, with OBS's own Chroma Key and with "
-    "none. Takes some minutes; anything else that runs meanwhile spoils the figures. The exit code is 1 when one misses "
-    "its target."
+    "Measures a real engine process, and real OBS on a hidden screen with the filter, with OBS's own Chroma Key and "
+    "with none. Takes some minutes; anything else that runs meanwhile spoils the figures. The exit code is 1 when one "
+    "misses its target."
 )
 _TEST = "Further arguments go to pytest, for example: test tests/bridge -k torn"
 

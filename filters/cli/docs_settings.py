@@ -17,9 +17,9 @@ _HEAD = """# Settings
 
 <!-- Made by `python3 obs_background_filter.py docs` from filters/obs/settings.py and filters/locale: change those. -->
 
-Every setting can stay as it is. What is in `code font` is the name under which OBS stores it; these names never change, so
-scenes, scripts and obs-websocket may rely on them. A number outside its range counts as the nearest one inside, an unknown
-choice as the default.
+Every setting can stay as it is. What is in `code font` is the name under which OBS stores it; these names never
+change, so scenes, scripts and obs-websocket may rely on them. A number outside its range counts as the nearest one
+inside, an unknown choice as the default.
 
 ## The filter
 
@@ -27,12 +27,12 @@ Right-click the source, *Filters*, *Background Filter*. Each filter has its own;
 """
 
 _STATUS = """
-Above the settings stand two lines that are no settings. *Status*: the model, the device it runs on, milliseconds per mask,
-masks per second, and how far the picture lags behind the source because each mask is drawn on its own frame. Delay your
-microphone by as much (*Advanced Audio Properties, Sync Offset*) if you see a difference. *Problem*, when there is one:
-see [troubleshooting.md](troubleshooting.md).
+Above the settings stand two lines that are no settings. *Status*: the model, the device it runs on, milliseconds per
+mask, masks per second, and how far the picture lags behind the source because each mask is drawn on its own frame.
+Delay your microphone by as much (*Advanced Audio Properties, Sync Offset*) if you see a difference. *Problem*, when
+there is one: see [troubleshooting.md](troubleshooting.md).
 
-Which numbers to try first: some of the room shows at your edge, lower *Grow or shrink* by a few pixels or raise *Threshold*;
+What to try first: some of the room shows at your edge, lower *Grow or shrink* by a few pixels or raise *Threshold*;
 hair or a hand is lost, lower *Threshold*; the edge flickers while you sit still, raise *Smoothing*.
 
 ## The script
@@ -41,8 +41,8 @@ hair or a hand is lost, lower *Threshold*; the edge flickers while you sit still
 """
 
 _BUTTONS = """
-Two buttons: *Install engine* builds the engine's own environment ([install.md](install.md)), *Trust this file* lets your own
-ONNX file run as it is now.
+Two buttons: *Install engine* builds the engine's own environment ([install.md](install.md)), *Trust this file* lets
+your own ONNX file run as it is now.
 """
 
 

@@ -60,8 +60,10 @@ def lower_priority() -> None:
 
 
 def let_others_finish() -> None:
-    """Linux: being woken must not push OBS's graphics thread, which does the waking, off its processor for the length of a
-    mask (that cost it 3 ms in one frame of six on two busy cores). A batch process waits for a free processor or its turn.
+    """Linux: being woken must not push OBS's graphics thread, which does the waking, off its processor.
+
+    That cost it the length of a mask, 3 ms, in one frame of six on two busy cores. A batch process waits for a free
+    processor or its turn.
     """
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -17,7 +17,7 @@ NOISE_FACTOR = 6.0  # of the median change: what the noise of one frame in ten t
 FULL_MOTION_FACTOR = 2.0  # at this multiple of the threshold the picture moves for certain
 BLUR_PX = 3  # at half size: averages noise away
 REACH_PX = 5  # at half size: a mask's edge is not exactly where the picture's edge is
-SAMPLE_STEP = 2  # noise is measured on every second pixel of every second row
+SAMPLE_STEP = 4  # noise is measured on every fourth pixel of every fourth row
 
 Float = NDArray[np.float32]
 Byte = NDArray[np.uint8]
@@ -64,8 +64,8 @@ class TemporalSmoother:
     def _weight_of_new(self, change: Float, still_weight: float) -> Float:
         """``still_weight`` where nothing moves, up to 1 where the picture changes; spoils ``change``."""
         sample = change[::SAMPLE_STEP, ::SAMPLE_STEP].ravel()
-        exposure = float(np.median(sample))  # the camera's brightness control moves all pixels alike
-        noise = float(np.median(np.abs(sample - exposure)))
+        exposure = middle(sample)  # the camera's brightness control moves all pixels alike
+        noise = middle(np.abs(sample - exposure))
         change -= exposure
         np.abs(change, out=change)
         motion = cast(Float, cv2.dilate(change, self._reach))
@@ -74,6 +74,12 @@ class TemporalSmoother:
         motion *= scale
         motion += np.float32(still_weight - threshold * scale)
         return np.clip(motion, still_weight, 1.0, out=motion)
+
+
+def middle(values: Float) -> float:
+    """The median of a flat array (of two middle values, the larger), in a third of the time that np.median takes."""
+    half = values.size // 2
+    return float(np.partition(values, half)[half])
 
 
 def half_size_luma(frame_rgba: NDArray[np.uint8]) -> Float:

@@ -20,7 +20,8 @@ from .libobs import (
     aligned_vec4,
 )
 
-MAX_DELAY_FRAMES = 4
+# Staged in one frame, mapped in the next, its mask there in the one after that: no mask comes earlier.
+MIN_DELAY_FRAMES, MAX_DELAY_FRAMES = 2, 4
 # Shown, newest with a mask, in the engine's hands, staged, being captured, and the delay between them.
 MAX_KEPT_FRAMES = MAX_DELAY_FRAMES + 5
 # A mask that came this many frames ago still votes on the delay: two to four seconds.
@@ -126,7 +127,7 @@ class Pacing:
     """
 
     def __init__(self) -> None:
-        self.delay_frames = 2
+        self.delay_frames = MIN_DELAY_FRAMES
         self._ages: deque[int] = deque(maxlen=VOTES)
 
     def note(self, age_frames: int) -> None:
@@ -136,5 +137,5 @@ class Pacing:
         if len(late) >= 3:
             self.delay_frames = min(min(late), MAX_DELAY_FRAMES)
         elif len(self._ages) == VOTES and max(self._ages) < self.delay_frames:
-            self.delay_frames = max(1, max(self._ages))
+            self.delay_frames = max(MIN_DELAY_FRAMES, max(self._ages))
             self._ages.clear()

@@ -112,9 +112,60 @@ def quantise(source: Path, target: Path, pack: Pack, method: CalibrationMethod) 
     prepared.unlink()
 
 
+def double_by_repeating(model: onnx.ModelProto) -> None:
+    """Replace each nearest doubling of quantised features by two concatenations of them with themselves.
+
+    The values stay the same to the bit. ONNX Runtime's nearest Resize of 8-bit data takes 0.25 ms of the network's
+    2.4; copying takes half of that.
+    """
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    sides = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.value_info}
+    maker = {output: node for node in model.graph.node for output in node.output}
+    users = {name: node for node in model.graph.node for name in node.input}
+    for resize in [node for node in model.graph.node if node.op_type == "Resize"]:
+        before, after = maker[resize.input[0]], users.get(resize.output[0])
+        if before.op_type != "DequantizeLinear" or after is None or after.op_type != "QuantizeLinear":
+            continue  # float: fast as it is
+        if list(before.input[1:]) != list(after.input[1:]) and not _same_scale(model, before, after):
+            raise SystemExit(f"{resize.name}: expected one scale before and after")
+        _, channels, height, width = sides[resize.input[0]]
+        name, at = resize.name, list(model.graph.node).index(resize)
+        shapes = [
+            [1, channels, height, width, 1],
+            [1, channels, height, 1, 2 * width],
+            [1, channels, 2 * height, 2 * width],
+        ]
+        for number, shape in enumerate(shapes):
+            model.graph.initializer.append(
+                onnx.numpy_helper.from_array(np.array(shape, np.int64), f"{name}/shape{number}")
+            )
+        make = onnx.helper.make_node
+        nodes = [
+            make("Reshape", [before.input[0], f"{name}/shape0"], [f"{name}/pixels"], f"{name}/pixels"),
+            make("Concat", [f"{name}/pixels"] * 2, [f"{name}/wide"], f"{name}/wide", axis=4),
+            make("Reshape", [f"{name}/wide", f"{name}/shape1"], [f"{name}/rows"], f"{name}/rows"),
+            make("Concat", [f"{name}/rows"] * 2, [f"{name}/high"], f"{name}/high", axis=3),
+            make("Reshape", [f"{name}/high", f"{name}/shape2"], [after.output[0]], f"{name}/doubled"),
+        ]
+        for node in (resize, after):
+            model.graph.node.remove(node)
+        for offset, node in enumerate(nodes):
+            model.graph.node.insert(at + offset, node)
+    used = {name for node in model.graph.node for name in node.input}
+    for weights in [each for each in model.graph.initializer if each.name not in used]:
+        model.graph.initializer.remove(weights)
+
+
+def _same_scale(model: onnx.ModelProto, one: onnx.NodeProto, other: onnx.NodeProto) -> bool:
+    """Whether two (de)quantisations use equal scales and zero points."""
+    values = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    return all(np.array_equal(values[a], values[b]) for a, b in zip(one.input[1:], other.input[1:]))
+
+
 def finish(source: Path, target: Path, macs: int) -> None:
     """Add the description, check the file, and move it to its place in one step; prints size and SHA-256."""
     model = onnx.load(source)
+    double_by_repeating(model)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, DESCRIPTION | {"multiply_accumulates": str(macs)})
     # The quantiser declares operator sets that no node uses, newer than older runtimes accept.

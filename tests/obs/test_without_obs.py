@@ -18,7 +18,7 @@ from background_filter.filters.bridge.problems import Problem
 from background_filter.filters.bridge.status import State, Status
 from background_filter.filters.obs import libobs, words
 from background_filter.filters.obs.engine_process import make_non_blocking
-from background_filter.filters.obs.frames import MAX_DELAY_FRAMES, Pacing
+from background_filter.filters.obs.frames import MAX_DELAY_FRAMES, MIN_DELAY_FRAMES, Pacing
 from background_filter.filters.obs.registration import SourceInfo
 from background_filter.filters.obs.settings import DEFAULTS, SETTINGS, FilterSettings
 
@@ -125,9 +125,9 @@ def test_the_delay_is_the_fewest_frames_that_hold() -> None:
     for age in [3, 2, 3, 2, 3]:
         pacing.note(age)
     assert pacing.delay_frames == 3
-    for age in [1] * 200:
+    for age in [2] * 200:
         pacing.note(age)
-    assert pacing.delay_frames == 1
+    assert pacing.delay_frames == 2
 
 
 def test_a_single_late_mask_does_not_change_the_delay() -> None:
@@ -142,7 +142,7 @@ def test_the_delay_stays_in_its_bounds(ages: list[int]) -> None:
     pacing = Pacing()
     for age in ages:
         pacing.note(age)
-    assert 1 <= pacing.delay_frames <= MAX_DELAY_FRAMES
+    assert MIN_DELAY_FRAMES <= pacing.delay_frames <= MAX_DELAY_FRAMES
 
 
 def placeholders(text: str) -> set[str]:
