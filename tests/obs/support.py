@@ -104,7 +104,10 @@ def wait_for_mask(obs: Obs, source: str = CAMERA, timeout_s: float = 15.0) -> Pi
     """Wait until a source shows through a mask: something, and not everything; gives its alpha."""
 
     def masked() -> Picture | None:
-        alpha = alpha_of(obs, source)
+        try:
+            alpha = alpha_of(obs, source)
+        except HarnessError:  # a clip that has not been opened yet has no picture
+            return None
         return alpha if 0.05 < (alpha > 127).mean() < 0.95 else None
 
     try:
