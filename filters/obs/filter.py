@@ -117,6 +117,7 @@ class BackgroundFilter:
             frames.forget()
             stager.drop()
             self._size, shown = size, None
+            self._last_mask_ns, self._mask_s = 0, 0.0  # a pause says nothing of how fast masks come
         self._last_render_ns = now_ns
         link = self._current_link(stager)
         if not link and self.settings.without_mask != "blur":
@@ -141,7 +142,9 @@ class BackgroundFilter:
         masks = link.take_masks()
         for mask in masks:
             self._pacing.note(self._next_frame_id - mask.frame_id)
-            self._mask_s, self._last_mask_ns = (mask.publish_ns - self._last_mask_ns) / 1e9, mask.publish_ns
+            if self._last_mask_ns:
+                self._mask_s = (mask.publish_ns - self._last_mask_ns) / 1e9
+            self._last_mask_ns = mask.publish_ns
         frames.attach(masks)
 
     def _needed_ids(self, frames: FrameRing, shown: KeptFrame | None) -> set[int]:
