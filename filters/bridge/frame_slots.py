@@ -3,7 +3,6 @@
 
 import ctypes
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from . import layout
 from .checks import check_count, check_format, check_picture, check_range, field_error
@@ -38,26 +37,10 @@ class Frame:
     pixels: bytearray
 
 
-class _Slot(NamedTuple):
-    """Where a slot's parts lie: words as indices of u64, the rest in bytes."""
-
-    begin: int
-    end: int
-    body: int
-    pixels: int
-
-
-def _slot(number: int) -> _Slot:
-    start = layout.FRAMES_OFFSET + number * layout.FRAME_SLOT_SIZE
-    return _Slot(
-        begin=layout.word(start, layout.FRAME_SEQUENCE_BEGIN),
-        end=layout.word(start, layout.FRAME_SEQUENCE_END),
-        body=start + layout.FRAME_BODY[0].offset,
-        pixels=start + layout.SLOT_HEADER_SIZE,
-    )
-
-
-_SLOTS = tuple(_slot(number) for number in range(layout.FRAME_SLOTS))
+_SLOTS = tuple(
+    layout.slot_at(layout.FRAMES_OFFSET + number * layout.FRAME_SLOT_SIZE, layout.FRAME_HEADER)
+    for number in range(layout.FRAME_SLOTS)
+)
 _PUBLISHED = layout.word(layout.OBS_COUNTERS_OFFSET, layout.FRAMES_PUBLISHED)
 
 

@@ -165,6 +165,26 @@ def word(block_offset: int, field: Field) -> int:
     return (block_offset + field.offset) // 8
 
 
+class Slot(NamedTuple):
+    """Where the parts of a frame slot or mask slot lie: words as indices of u64, the rest in bytes."""
+
+    begin: int
+    end: int
+    body: int
+    pixels: int
+
+
+def slot_at(start: int, header: tuple[Field, ...]) -> Slot:
+    """The slot at the byte offset ``start``; its header begins and ends with the sequence number."""
+    sequence_begin, first_of_body, *_, sequence_end = header
+    return Slot(
+        begin=word(start, sequence_begin),
+        end=word(start, sequence_end),
+        body=start + first_of_body.offset,
+        pixels=start + SLOT_HEADER_SIZE,
+    )
+
+
 def packer(fields: tuple[Field, ...]) -> struct.Struct:
     """A struct for neighbouring fields, from the first one's offset on; gaps are written as zeros."""
     codes = "<"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import layout
 from .checks import check_count, check_format, check_ms, check_picture, field_error
@@ -36,26 +36,10 @@ class Mask:
     pixels: bytes
 
 
-class _Slot(NamedTuple):
-    """Where a slot's parts lie: words as indices of u64, the rest in bytes."""
-
-    begin: int
-    end: int
-    body: int
-    pixels: int
-
-
-def _slot(number: int) -> _Slot:
-    start = layout.MASKS_OFFSET + number * layout.MASK_SLOT_SIZE
-    return _Slot(
-        begin=layout.word(start, layout.MASK_SEQUENCE_BEGIN),
-        end=layout.word(start, layout.MASK_SEQUENCE_END),
-        body=start + layout.MASK_BODY[0].offset,
-        pixels=start + layout.SLOT_HEADER_SIZE,
-    )
-
-
-_SLOTS = tuple(_slot(number) for number in range(layout.MASK_SLOTS))
+_SLOTS = tuple(
+    layout.slot_at(layout.MASKS_OFFSET + number * layout.MASK_SLOT_SIZE, layout.MASK_HEADER)
+    for number in range(layout.MASK_SLOTS)
+)
 _PUBLISHED = layout.word(layout.ENGINE_COUNTERS_OFFSET, layout.MASKS_PUBLISHED)
 
 

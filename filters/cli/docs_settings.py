@@ -6,8 +6,8 @@ Run after a change to either: ``python3 obs_background_filter.py docs``. A test 
 
 from collections.abc import Mapping
 
+from ..bridge.messages import DEVICES, LOG_LEVELS
 from ..locale import FALLBACK, load
-from ..obs.script import DEVICES, LOG_LEVELS
 from ..obs.settings import SETTINGS, Setting
 from .workshop import ROOT
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+from ..bridge.messages import LOG_LEVELS
 
 
 def main(argv: Sequence[str]) -> int:

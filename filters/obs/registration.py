@@ -8,6 +8,7 @@ their filter through a number, never through a pointer to a Python object.
 
 import ctypes
 import itertools
+import traceback
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, Structure, c_char_p, c_float, c_int, c_size_t, c_uint32, c_void_p
 from typing import Any
@@ -116,8 +117,6 @@ class Registration:
         return profile.timed_callback(callback) if profile else callback
 
     def _complain(self, error: Exception) -> None:
-        import traceback
-
         lines = "".join(traceback.format_exception(error))
         if lines not in self._complained:
             self._complained.add(lines)

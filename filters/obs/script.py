@@ -16,6 +16,7 @@ from typing import Any
 from ...models import trust
 from ...models.catalog import default_model_id, load_catalog
 from .. import VERSION
+from ..bridge.messages import DEVICES, LOG_LEVELS
 from ..bridge.problems import Problem
 from ..environment.build import engine_python
 from ..locale import set_language, text
@@ -26,8 +27,6 @@ from .registration import FILTER_ID, Registration
 from .words import describe
 
 OWN_FILE = "own"
-DEVICES = ("auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino")
-LOG_LEVELS = ("error", "warning", "info", "debug")
 # How soon a thread of ours, or of another script, gives the interpreter to a callback of OBS that waits for it.
 SWITCH_INTERVAL_S = 0.0005
 
