@@ -30,9 +30,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ..networks.unet import INPUT_HEIGHT, INPUT_WIDTH, PersonUNet, count_macs
-from .cache import Pack
-from .dataset import FrameBatches, validation_batch
+from ..networks.person_unet import INPUT_HEIGHT, INPUT_WIDTH, PersonUNet, count_macs
+from .pack import Pack
+from .frames import FrameBatches, validation_batch
 from .teachers import open_session
 
 INPUT_NAME, OUTPUT_NAME = "picture", "logits"

@@ -24,9 +24,9 @@ import torch
 from torch import distributed
 from torch.multiprocessing import start_processes
 
-from ..networks.unet import PersonUNet
-from .cache import Pack
-from .dataset import FrameBatches, validation_batch
+from ..networks.person_unet import PersonUNet
+from .pack import Pack
+from .frames import FrameBatches, validation_batch
 from .losses import mask_loss
 
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from ..networks.unet import INPUT_HEIGHT, INPUT_WIDTH, OUTPUT_HEIGHT, OUTPUT_WIDTH
-from .cache import Entry, Pack
+from ..networks.person_unet import INPUT_HEIGHT, INPUT_WIDTH, OUTPUT_HEIGHT, OUTPUT_WIDTH
+from .pack import Entry, Pack
 from .lighting import disturb
 
 FRAME_SIZE = (INPUT_WIDTH, INPUT_HEIGHT)
