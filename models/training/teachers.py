@@ -1,21 +1,156 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The networks whose answers serve as labels or as a yardstick, behind one function each.
+"""Networks of other projects whose answers serve as labels or as a yardstick.
 
-A teacher takes one picture (uint8 RGB, HxWx3) and returns a person alpha (float32, HxW, 0..1) of the
-same size. The weights are read from a folder of third-party models, which is not part of this repository.
+A teacher takes one picture (uint8 RGB, HxWx3) and gives a person alpha (float32, HxW, 0..1) of the same size. What a
+network takes and gives is data: `TEACHERS` below, and every entry of the models' catalogue. The files lie in a folder
+of the user's; none is part of this repository.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
+from ...filters.cli.errors import CommandError
+from ..catalog import InputSpec, ModelEntry, OutputSpec, load_catalog
+from .pictures import Alpha, Picture
+
+Tensor = NDArray[np.float32]
 
 RVM_FILE = "rvm/rvm_mobilenetv3.onnx"
 MEDIAPIPE_GENERAL_FILE = "mediapipe/mediapipe_selfie_general_256.onnx"
 MEDIAPIPE_LANDSCAPE_FILE = "mediapipe/mediapipe_selfie_landscape_144x256.onnx"
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class AnySize:
+    """For networks that take any size: sides are multiples of `multiple`, the long one from `smallest` to `largest`."""
+
+    smallest: int
+    largest: int
+    multiple: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a network takes and gives, in the catalogue's terms (`InputSpec`, `OutputSpec`), and its licence.
+
+    `sizes` is for networks of any size, whose `input` has width and height 0. A recurrent network has `memory`, its
+    state's input names by output names, and sees the same picture `passes` times: what it remembers settles.
+    """
+
+    file: str
+    licence: str
+    input: InputSpec
+    output: OutputSpec
+    sizes: AnySize | None = None
+    memory: Mapping[str, str] = field(default_factory=dict)
+    passes: int = 1
+
+
+_ZERO, _ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+# NAVER's numbers for SINet and ExtremeC3: (pixel - mean) / (std * 255), blue first.
+_NAVER_MEAN = (102.89 / 255, 111.25 / 255, 126.91 / 255)
+_NAVER_STD = (62.93, 62.82, 66.36)
+
+
+def _unit(width: int, height: int, layout: str) -> InputSpec:
+    """RGB from 0 to 1."""
+    return InputSpec(None, width, height, layout, "RGB", 1 / 255, _ZERO, _ONE)
+
+
+def _centred(side: int, layout: str) -> InputSpec:
+    """RGB from -1 to 1."""
+    return InputSpec(None, side, side, layout, "RGB", 1 / 127.5, _ONE, _ONE)
+
+
+def _naver(side: int) -> InputSpec:
+    return InputSpec(None, side, side, "NCHW", "BGR", 1 / 255, _NAVER_MEAN, _NAVER_STD)
+
+
+def _output(kind: str, layout: str, channel: int = 0, tensor: str | None = None) -> OutputSpec:
+    return OutputSpec(tensor, kind, layout, channel)
+
+
+TEACHERS = {
+    # Lin et al. 2022, Robust High-Resolution Video Matting (arXiv:2108.11515).
+    "rvm": Description(
+        RVM_FILE,
+        "GPL-3.0",
+        InputSpec("src", 0, 0, "NHWC", "RGB", 1 / 255, _ZERO, _ONE),
+        _output("probability", "NHWC", tensor="pha"),
+        AnySize(320, 448, 16),
+        {f"r{i}o": f"r{i}i:0" for i in range(1, 5)},
+        passes=2,
+    ),
+    # Google's model cards "MediaPipe Selfie Segmentation", 2021.
+    "mediapipe_general": Description(
+        MEDIAPIPE_GENERAL_FILE, "Apache-2.0", _unit(256, 256, "NHWC"), _output("probability", "NHWC")
+    ),
+    "mediapipe_landscape": Description(
+        MEDIAPIPE_LANDSCAPE_FILE, "Apache-2.0", _unit(256, 144, "NHWC"), _output("probability", "NHWC")
+    ),
+    # Park et al. 2020, SINet (arXiv:1911.09099).
+    "sinet_320": Description("sinet/sinet_320.onnx", "MIT", _naver(320), _output("probability", "NCHW", 1)),
+    "sinet_224": Description("sinet/sinet_224.onnx", "MIT", _naver(224), _output("softmax_logits", "NCHW", 1)),
+    # Park et al. 2019, ExtremeC3Net (arXiv:1908.03093).
+    "extremec3": Description("extremec3/extremec3_224.onnx", "MIT", _naver(224), _output("logits", "NCHW")),
+    "portrait_mnv3": Description(
+        "portrait-mnv3/anil_mnv3_seg_float.onnx", "MIT", _unit(256, 256, "NHWC"), _output("softmax_logits", "NHWC", 1)
+    ),
+    "prisma": Description("prisma/prisma_256.onnx", "MIT", _unit(256, 256, "NCHW"), _output("probability", "NCHW")),
+    # Chen et al. 2017, DeepLabV3 (arXiv:1706.05587), on MobileNetV2; one trained on AISegment, one on Pascal VOC.
+    "deeplab_aiseg": Description(
+        "deeplab-aiseg/deeplab_aiseg_513.onnx", "MIT", _centred(513, "NCHW"), _output("softmax_logits", "NCHW", 1)
+    ),
+    "deeplab_voc": Description(
+        "deeplab-voc/deeplabv3_257_mv_gpu.onnx",
+        "Apache-2.0",
+        _centred(257, "NHWC"),
+        _output("softmax_logits", "NHWC", 15),
+    ),
+    # Papandreou et al. 2018, PersonLab (arXiv:1803.08225), from which BodyPix comes.
+    "bodypix": Description(
+        "bodypix/bodypix_050_8.onnx", "Apache-2.0", _centred(257, "NHWC"), _output("logits", "NHWC")
+    ),
+}
+
+
+def from_catalogue(entry: ModelEntry) -> Description:
+    """A model of the catalogue as a teacher."""
+    return Description(entry.file, entry.license, entry.input, entry.output)
+
+
+def describe(name: str) -> Description:
+    """The description of a teacher or of a model of the catalogue; CommandError lists the known names."""
+    catalogue = load_catalog()
+    if name in TEACHERS:
+        return TEACHERS[name]
+    if name in catalogue:
+        return from_catalogue(catalogue[name])
+    raise CommandError(f"There is no teacher “{name}”. Known are {', '.join([*TEACHERS, *catalogue])}.", 2)
+
+
+def find_file(description: Description, models: Path) -> Path:
+    """The teacher's file in the folder `models`, or among the weights that ship; CommandError says where it belongs."""
+    places = (models / description.file, models / Path(description.file).name, WEIGHTS / description.file)
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise CommandError(f"There is no file {places[0]}. Name the folder that holds it with --models.")
+    return found
+
+
+def open_teacher(name: str, models: Path, threads: int = 1) -> Teacher:
+    """A teacher by name, with its file from the folder `models`."""
+    description = describe(name)
+    return Teacher(find_file(description, models), description, threads)
 
 
 def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -28,47 +163,100 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-class RobustVideoMatting:
-    """RVM (Lin et al. 2022, "Robust High-Resolution Video Matting"), run as a still-picture matting network.
+class Teacher:
+    """A described network, ready to run; several threads may use one.
 
-    The same picture is shown `steps` times, so that the recurrent state settles; the last alpha counts. Its
-    long side is brought to between `SMALLEST_SIDE` and `long_side` pixels.
+    `session` is ONNX Runtime's, `input` the picture's input there, `input_shape` its sides as the file says them
+    (numbers, or names where any size goes).
     """
 
-    SMALLEST_SIDE = 320
+    def __init__(self, path: Path, description: Description, threads: int = 1) -> None:
+        self.description = description
+        try:
+            self.session = open_session(path, threads)
+        except Exception as error:  # ONNX Runtime's have no common class of their own
+            raise CommandError(f"{path} can't be opened as an ONNX model: {error}") from error
+        inputs = {port.name: port for port in self.session.get_inputs()}
+        name = description.input.tensor or next(iter(inputs))
+        outputs = [port.name for port in self.session.get_outputs()]
+        self._output = description.output.tensor or outputs[0]
+        missing = {name, *description.memory.values()} - inputs.keys() | {self._output, *description.memory} - {
+            *outputs
+        }
+        if missing:
+            raise CommandError(f"{path} has no tensor {', '.join(sorted(missing))}: it is not the expected network.")
+        self.input = inputs[name]
 
-    def __init__(self, models: Path, long_side: int = 448, steps: int = 2, threads: int = 1) -> None:
-        self.session = open_session(models / RVM_FILE, threads)
-        self.long_side = long_side
-        self.steps = steps
+    @property
+    def input_shape(self) -> list[int | str]:
+        """The sides of the input tensor in the file."""
+        return list(self.input.shape)
 
-    def __call__(self, picture_rgb: np.ndarray) -> np.ndarray:
-        """Alpha of all people, float32 HxW in 0..1, for a uint8 RGB picture HxWx3."""
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height at which the network sees a picture of this size."""
+        sizes = self.description.sizes
+        if sizes is None:
+            return self.description.input.width, self.description.input.height
+        scale = float(np.clip(max(width, height), sizes.smallest, sizes.largest)) / max(width, height)
+        step = sizes.multiple
+        return max(step, round(width * scale / step) * step), max(step, round(height * scale / step) * step)
+
+    def prepare(self, picture_rgb: Picture) -> Tensor:
+        """The input tensor of a picture (uint8 RGB, HxWx3, any size)."""
         height, width = picture_rgb.shape[:2]
-        scale = np.clip(max(height, width), self.SMALLEST_SIDE, self.long_side) / max(height, width)
-        size = tuple(max(16, round(side * scale / 16) * 16) for side in (width, height))
-        small = cv2.resize(picture_rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        source = small[None].astype(np.float32) / 255
-        state = {f"r{i}i:0": np.zeros((1, 1, 1, 1), np.float32) for i in range(1, 5)}
-        names = ["pha", "r1o", "r2o", "r3o", "r4o"]
-        for _ in range(self.steps):
-            alpha, *memory = self.session.run(names, {"src": source, **state})
-            state = {f"r{i}i:0": value for i, value in enumerate(memory, 1)}
-        return cv2.resize(alpha[0, :, :, 0], (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+        size = self.input_size(width, height)
+        sizes = self.description.sizes
+        # The area filter, but where a network of any size gets no smaller picture.
+        method = cv2.INTER_AREA if sizes is None or max(width, height) > sizes.largest else cv2.INTER_CUBIC
+        small = np.asarray(cv2.resize(picture_rgb, size, interpolation=method), np.float32)
+        spec = self.description.input
+        small = small if spec.channels == "RGB" else small[:, :, ::-1]
+        values = (small * np.float32(spec.scale) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+        return np.ascontiguousarray((values if spec.layout == "NHWC" else values.transpose(2, 0, 1))[None], np.float32)
+
+    def feed(self, tensor: Tensor) -> dict[str, Tensor]:
+        """All inputs for one run: the tensor, and an empty memory where the network has one."""
+        empty = np.zeros((1, 1, 1, 1), np.float32)
+        return {self.input.name: tensor, **dict.fromkeys(self.description.memory.values(), empty)}
+
+    def first_and_last(self, picture_rgb: Picture) -> tuple[Alpha, Alpha]:
+        """The alphas after the first and after the last pass, float32 HxW in 0..1; the same if there is only one."""
+        memory = self.description.memory
+        names = [self._output, *memory]
+        feed = self.feed(self.prepare(picture_rgb))
+        results = []
+        for _ in range(self.description.passes):
+            answer, *state = self.session.run(names, feed)
+            feed.update(zip(memory.values(), state, strict=True))
+            results.append(answer)
+        height, width = picture_rgb.shape[:2]
+        last = _to_alpha(results[-1], self.description.output, (width, height))
+        return (_to_alpha(results[0], self.description.output, (width, height)) if len(results) > 1 else last), last
+
+    def predict(self, picture_rgb: Picture) -> Alpha:
+        """Alpha of all people, float32 HxW in 0..1, for a picture (uint8 RGB, HxWx3)."""
+        return self.first_and_last(picture_rgb)[1]
+
+    __call__ = predict
 
 
-class MediaPipe:
-    """A MediaPipe selfie segmenter: NHWC RGB/255 in, person probability out, the picture squeezed to fit."""
+def _to_alpha(answer: Tensor, spec: OutputSpec, size: tuple[int, int]) -> Alpha:
+    """The person's channel of a network's answer as an alpha of `size` (width, height)."""
+    channels = answer[0] if spec.layout == "NCHW" else answer[0].transpose(2, 0, 1)
+    if spec.kind == "softmax_logits":
+        powers = np.exp(channels - channels.max(axis=0))
+        plane = powers[spec.channel] / powers.sum(axis=0)
+    else:
+        plane = channels[spec.channel]
+    plane = cv2.resize(np.ascontiguousarray(plane, np.float32), size, interpolation=cv2.INTER_LINEAR)
+    # One logit is enlarged before the sigmoid, as in the engine: edges stay sharper.
+    alpha = 1 / (1 + np.exp(-np.clip(plane, -30, 30))) if spec.kind == "logits" else np.clip(plane, 0, 1)
+    return np.asarray(alpha, np.float32)
+
+
+class MediaPipe(Teacher):
+    """A MediaPipe selfie segmenter by its file."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        self.session = open_session(path, threads)
-        self.input = self.session.get_inputs()[0]
-
-    def __call__(self, picture_rgb: np.ndarray) -> np.ndarray:
-        """Person probability, float32 HxW in 0..1, for a uint8 RGB picture HxWx3."""
-        height, width = picture_rgb.shape[:2]
-        _, rows, columns, _ = self.input.shape
-        small = cv2.resize(picture_rgb, (columns, rows), interpolation=cv2.INTER_AREA)
-        feed = {self.input.name: small[None].astype(np.float32) / 255}
-        probability = self.session.run(None, feed)[0].reshape(rows, columns)
-        return cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+        name = "mediapipe_landscape" if path.name == Path(MEDIAPIPE_LANDSCAPE_FILE).name else "mediapipe_general"
+        super().__init__(path, TEACHERS[name], threads)
