@@ -1,2 +1,93 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Definitions of the networks that this project trains itself."""
+"""The networks that this project trains: `create` makes one by its name in `NETWORKS`.
+
+Every network takes float32 RGB [N,3,H,W] in 0..1, H and W multiples of its `divisor`, and returns logits
+[N,1,H/s,W/s], s being its `output_stride`; in training mode a list of logits, the main ones first. Nothing is imported
+before a network is asked for; only `segresnet` needs MONAI.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .blocks import MaskNetwork
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where a network is defined, its options, the size (pixels) it is trained at unless told otherwise, its source."""
+
+    module: str
+    class_name: str
+    paper: str
+    summary: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    width: int = 256
+    height: int = 144
+
+    def network_class(self) -> type[MaskNetwork]:
+        """The class, imported now."""
+        found: type[MaskNetwork] = getattr(importlib.import_module(f".{self.module}", __name__), self.class_name)
+        return found
+
+    def known_options(self) -> list[str]:
+        """Names of the options that the class takes."""
+        return [name for name in inspect.signature(self.network_class().__init__).parameters if name != "self"]
+
+
+U2NET_LIGHT = {"outer": (64,) * 6, "middle": (16,) * 6, "decoder_outer": (64,) * 5, "decoder_middle": (16,) * 5}
+
+NETWORKS: dict[str, Architecture] = {
+    "person_unet_fast": Architecture(
+        "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net for the CPU, smallest",
+        {"channels": (16, 32, 32, 64), "dilations": (1, 2, 4, 8), "eighth_blocks": 2, "deep_stem": False},
+    ),
+    "person_unet_quality": Architecture(
+        "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net for the CPU, better",
+        {"channels": (16, 32, 64, 128), "dilations": (1, 2, 4, 8), "eighth_blocks": 2},
+    ),
+    "unet_light": Architecture(
+        "unet_light", "UNetLight", "arXiv:1505.04597", "U-Net with a quarter of the channels", width=128, height=128
+    ),
+    "bisenet": Architecture(
+        "bisenet", "BiSeNet", "arXiv:1808.00897", "spatial and context path on ResNet-18", {"backbone": "resnet18"}
+    ),
+    "deeplabv3": Architecture(
+        "deeplab", "DeepLabV3", "arXiv:1706.05587", "pyramid of dilated convolutions on ResNet-50",
+        {"backbone": "resnet50", "backbone_stride": 16},
+    ),
+    "deeplabv3plus": Architecture(
+        "deeplab", "DeepLabV3Plus", "arXiv:1802.02611", "the same with a decoder, on MobileNetV2",
+        {"backbone": "mobilenet_v2", "backbone_stride": 16},
+    ),
+    "segnet": Architecture(
+        "segnet", "SegNet", "arXiv:1511.00561", "unpooling by remembered indices, ResNet-18 encoder",
+        {"backbone": "resnet18"},
+    ),
+    "segresnet": Architecture(
+        "segresnet", "SegResNet", "arXiv:1810.11654", "residual encoder with group normalisation (MONAI)"
+    ),
+    "u2net": Architecture(
+        "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the large one", width=320, height=320
+    ),
+    "u2net_light": Architecture(
+        "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the light one", U2NET_LIGHT, 320, 320
+    ),
+}  # fmt: skip
+
+
+def create(name: str, **options: Any) -> MaskNetwork:
+    """New network with random weights; ValueError for an unknown name or option, or a value that can't be."""
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
+    architecture = NETWORKS[name]
+    known = architecture.known_options()
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    return architecture.network_class()(**{**architecture.options, **options})

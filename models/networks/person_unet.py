@@ -19,18 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-INPUT_WIDTH, INPUT_HEIGHT = 256, 144
-OUTPUT_WIDTH, OUTPUT_HEIGHT = INPUT_WIDTH // 2, INPUT_HEIGHT // 2
-
-
-def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation and ReLU; the padding keeps the resolution (divided by `stride`)."""
-    padding = dilation * (kernel // 2)
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+from .blocks import MaskNetwork, convolution
 
 
 class Residual(nn.Module):
@@ -57,26 +46,32 @@ class Merge(nn.Module):
     def forward(self, coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
         """Coarse features [N,C,H/2,W/2] and fine ones [N,F,H,W] to [N,F,H,W]."""
         upsampled = functional.interpolate(self.project(coarse), scale_factor=2.0, mode="nearest")
-        return self.smooth(functional.relu(upsampled + fine))
+        smoothed: torch.Tensor = self.smooth(functional.relu(upsampled + fine))
+        return smoothed
 
 
-class PersonUNet(nn.Module):
+class PersonUNet(MaskNetwork):
     """Person segmentation: float32 RGB [N,3,H,W] in 0..1 to logits [N,1,H/2,W/2]; H and W divide by 16.
 
     `channels` are those at 1/2, 1/4, 1/8 and 1/16 of the input resolution; `dilations` lists the residual
-    blocks at 1/16. In training mode the result is a pair: the logits, and coarse logits [N,1,H/8,W/8] for a
-    second loss.
+    blocks at 1/16, `eighth_blocks` counts those at 1/8, and `deep_stem` puts a second convolution at 1/2. In
+    training mode the result is a list: the logits, and coarse logits [N,1,H/8,W/8] for an auxiliary loss.
     """
+
+    output_stride = 2
+    divisor = 16
 
     def __init__(
         self,
         channels: Sequence[int] = (16, 32, 64, 128),
         dilations: Sequence[int] = (1, 2, 4),
         eighth_blocks: int = 1,
+        deep_stem: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(imagenet_input=False)
         half, quarter, eighth, sixteenth = channels
-        self.encode_half = nn.Sequential(convolution(3, half, stride=2), convolution(half, half))
+        stem = [convolution(3, half, stride=2)] + [convolution(half, half)] * deep_stem
+        self.encode_half = nn.Sequential(*stem)
         self.encode_quarter = nn.Sequential(convolution(half, quarter, stride=2), convolution(quarter, quarter))
         blocks = (Residual(eighth) for _ in range(eighth_blocks))
         self.encode_eighth = nn.Sequential(convolution(quarter, eighth, stride=2), *blocks)
@@ -88,29 +83,11 @@ class PersonUNet(nn.Module):
         self.coarse_head = nn.Conv2d(eighth, 1, 1)
         self.head = nn.Conv2d(half, 1, 1)
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    def outputs(self, picture: torch.Tensor) -> list[torch.Tensor]:
         """Picture to logits; see the class for shapes."""
         half = self.encode_half(picture)
         quarter = self.encode_quarter(half)
         eighth = self.encode_eighth(quarter)
         coarse = self.merge_eighth(self.encode_sixteenth(eighth), eighth)
         logits = self.head(self.merge_half(self.merge_quarter(coarse, quarter), half))
-        return (logits, self.coarse_head(coarse)) if self.training else logits
-
-
-def count_macs(network: nn.Module, height: int = INPUT_HEIGHT, width: int = INPUT_WIDTH) -> int:
-    """Multiply-accumulate operations of all convolutions for one picture [1,3,height,width]."""
-    total = 0
-
-    def add(module: nn.Conv2d, _: tuple, output: torch.Tensor) -> None:
-        nonlocal total
-        total += module.weight.numel() * output.shape[-2] * output.shape[-1]
-
-    hooks = [m.register_forward_hook(add) for m in network.modules() if isinstance(m, nn.Conv2d)]
-    was_training = network.training
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, height, width))
-    network.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return total
+        return [logits, self.coarse_head(coarse)] if self.training else [logits]
