@@ -1,112 +1,341 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measure person networks on the hand-masked development sets and print one table.
+"""Measure person networks on pictures with people-made masks, all in one run: tables, plots and contact sheets.
 
-    ... models.training.evaluate --data ../shared/data --models ../shared/models \\
-        --network models/weights/person_unet_256x144.onnx
+    train evaluate --data SETS --rooms ROOMS --network person.onnx --teachers-from MODELS --out report
 
-Each picture is squeezed to the network's input; the answer is brought back to the truth's size (long side at
-most 640 pixels) by bilinear interpolation and nothing else. IoU and boundary F (2 pixels) cut at probability
-.5; MAD is the mean absolute difference of the soft mask, times 1000. All figures are means over pictures.
-Milliseconds are the median of single-threaded runs.
+Each folder in `--data` is a set, with `images` and `masks` (or `img` and `mask`). A picture is brought to at most 640
+pixels at its long side, squeezed to the network's input, and the answer is brought back bilinearly (logits before the
+sigmoid) and by nothing else. IoU and boundary F (2 pixels) cut at probability .5, MAD is of the soft mask. All figures
+are means over pictures. Every set is measured as it is, darkened and brightened (`darken`, `brighten`). In rooms
+without people every pixel above .5 is an error. Flicker (dtSSD) is that of a still picture with fresh noise each time.
+Milliseconds of processor time are of the bare network on one thread, all networks in turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+import dataclasses
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
 
-from .metrics import boundary_f, mean_absolute_difference, person_iou
-from .teachers import MEDIAPIPE_GENERAL_FILE, MEDIAPIPE_LANDSCAPE_FILE, MediaPipe, open_session
+from ...filters.cli.errors import CommandError
+from ..catalog import InputSpec, OutputSpec
+from .cost import count_macs, time_side_by_side
+from .manifest import MASK_FOLDERS, PICTURE_FOLDERS
+from .metrics import MaskMetrics
+from .pictures import Picture, PictureError, fitted_size, list_pictures, read_pair, read_picture, resize, write_whole
+from .teachers import TEACHERS, Description, Teacher, open_session
 
 LONG_SIDE = 640
-Predictor = Callable[[np.ndarray], np.ndarray]
+YARDSTICK = "mediapipe_landscape"
+ROOM_LIMIT = 0.002  # share of a room's pixels that may be taken for a person
+FLICKER_PICTURES, FLICKER_FRAMES, FLICKER_NOISE = 10, 4, 6.0
+FRAME_FOR_COST = (640, 360)  # what networks of any size are shown when their cost is measured
+
+Mask = NDArray[np.bool_]
+Light = Callable[[Picture, np.random.Generator], Picture]
 
 
-class OwnNetwork:
-    """A network of this project: NCHW RGB in 0..1 in, half-resolution logits out."""
-
-    def __init__(self, path: Path) -> None:
-        self.session = open_session(path)
-        self.input = self.session.get_inputs()[0]
-
-    def logits(self, picture_rgb: np.ndarray) -> np.ndarray:
-        """Logits, float32 at half the input resolution, for a uint8 RGB picture HxWx3 of any size."""
-        rows, columns = self.input.shape[2:]
-        small = cv2.resize(picture_rgb, (columns, rows), interpolation=cv2.INTER_AREA)
-        feed = {self.input.name: small.transpose(2, 0, 1)[None].astype(np.float32) / 255}
-        return self.session.run(None, feed)[0][0, 0]
-
-    def __call__(self, picture_rgb: np.ndarray) -> np.ndarray:
-        """Person probability, float32 HxW, for uint8 RGB HxWx3; upsampled as logits, like in the engine."""
-        size = picture_rgb.shape[1::-1]
-        logits = cv2.resize(self.logits(picture_rgb), size, interpolation=cv2.INTER_LINEAR)
-        return 1 / (1 + np.exp(-logits.clip(-30, 30)))
+def darken(picture: Picture, rng: np.random.Generator) -> Picture:
+    """A badly lit room: (p / 255)^1.3 * 0.3, and sensor noise of 6 grey levels that a webcam's gain brings."""
+    light = (np.asarray(picture, np.float32) / 255) ** 1.3 * 0.3 * 255
+    return np.asarray((light + rng.normal(0, 6, picture.shape)).round().clip(0, 255), np.uint8)
 
 
-def read_pictures(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield uint8 RGB pictures HxWx3 and boolean truth HxW from `folder`/img and `folder`/mask."""
-    for path in sorted((folder / "img").iterdir()):
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        mask = cv2.imread(str(folder / "mask" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        scale = min(1.0, LONG_SIDE / max(mask.shape))
-        size = (round(mask.shape[1] * scale), round(mask.shape[0] * scale))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        yield picture, cv2.resize(mask, size, interpolation=cv2.INTER_AREA) >= 128
+def brighten(picture: Picture, _rng: np.random.Generator) -> Picture:
+    """Overexposed: (p / 255)^0.8 * 1.5, cut off at white."""
+    return np.asarray(((np.asarray(picture, np.float32) / 255) ** 0.8 * 1.5 * 255).round().clip(0, 255), np.uint8)
 
 
-def measure(predict: Predictor, folder: Path) -> tuple[float, float, float]:
-    """Mean person IoU, boundary F at 2 pixels and MAD of a predictor over one development set."""
-    rows = []
-    for picture, truth in read_pictures(folder):
-        probability = predict(picture)
-        seen = probability >= 0.5
-        difference = mean_absolute_difference(probability, truth)
-        rows.append((person_iou(seen, truth), boundary_f(seen, truth), difference))
-    return tuple(np.mean(rows, axis=0))
+CONDITIONS: dict[str, Light] = {"as is": lambda picture, _rng: picture, "dark": darken, "bright": brighten}
 
 
-def milliseconds(predictor: OwnNetwork | MediaPipe, runs: int = 200) -> float:
-    """Median time of the bare network, one thread."""
-    noise = np.random.default_rng(0).random(predictor.input.shape, dtype=np.float32)
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        predictor.session.run(None, {predictor.input.name: noise})
-        times.append(1000 * (time.perf_counter() - start))
-    return float(np.median(times))
+@dataclass(frozen=True)
+class Case:
+    """A picture file and its mask's file; without a mask nobody is in it."""
+
+    picture: Path
+    mask: Path | None
+
+    def read(self) -> tuple[Picture, Mask]:
+        """Picture uint8 RGB HxWx3 and truth bool HxW, at most `LONG_SIDE` pixels; PictureError names a bad file."""
+        if self.mask is None:
+            picture = read_picture(self.picture)
+            mask = np.zeros(picture.shape[:2], np.uint8)
+        else:
+            picture, mask = read_pair(self.picture, self.mask)
+        size = fitted_size(picture.shape[1], picture.shape[0], LONG_SIDE)
+        return np.ascontiguousarray(resize(picture, size)[:, :, ::-1]), resize(mask, size) >= 128
+
+    def under(self, condition: str, picture: Picture) -> Picture:
+        """The picture in another light; the noise depends on the file's name only."""
+        return CONDITIONS[condition](picture, np.random.default_rng(zlib.crc32(self.picture.name.encode())))
 
 
-def print_table(predictors: dict[str, OwnNetwork | MediaPipe], sets: list[Path]) -> None:
-    """Print a Markdown table with one row per predictor."""
-    print("| network | ms | " + " | ".join(f"{folder.name} IoU / F / MAD" for folder in sets) + " |")
-    print("|---|---|" + "---|" * len(sets))
-    for name, predictor in predictors.items():
-        cells = []
-        for folder in sets:
-            iou, boundary, difference = measure(predictor, folder)
-            cells.append(f"{iou:.3f} / {boundary:.3f} / {1000 * difference:.1f}")
-        print(f"| {name} | {milliseconds(predictor):.2f} | " + " | ".join(cells) + " |", flush=True)
+@dataclass
+class NetworkResult:
+    """What was found out about one network; `sets` and `rooms` are by name, then condition, then measure."""
+
+    name: str
+    file: str
+    licence: str
+    bytes: int
+    macs: int
+    ms: float = 0.0
+    ratio: float | None = None
+    sets: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    rooms: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with dev/")
-    parser.add_argument("--models", type=Path, required=True, help="folder with MediaPipe's ONNX files")
-    parser.add_argument("--network", type=Path, nargs="+", required=True, help="ONNX files to measure")
-    arguments = parser.parse_args()
-    predictors: dict[str, OwnNetwork | MediaPipe] = {
-        "MediaPipe landscape": MediaPipe(arguments.models / MEDIAPIPE_LANDSCAPE_FILE),
-        "MediaPipe general": MediaPipe(arguments.models / MEDIAPIPE_GENERAL_FILE),
-    }
-    predictors |= {path.stem: OwnNetwork(path) for path in arguments.network}
-    print_table(predictors, sorted(path for path in (arguments.data / "dev").iterdir() if path.is_dir()))
+@dataclass
+class Results:
+    """Everything that tables and plots show; `counts` says how many pictures each set and room folder has."""
+
+    yardstick: str | None
+    conditions: list[str]
+    counts: dict[str, int]
+    networks: list[NetworkResult]
+    own: list[str]
+
+    def write(self, path: Path) -> None:
+        """As JSON; `read` takes it back."""
+        write_whole(path, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """From `write`'s JSON."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**values, "networks": [NetworkResult(**each) for each in values["networks"]]})
+
+
+class Measured:
+    """Metrics by set, condition and network, picture by picture, so that the worst can be found again."""
+
+    def __init__(self) -> None:
+        self.cases: dict[str, list[Case]] = {}
+        self.metrics: dict[tuple[str, str, str], MaskMetrics] = {}
+
+    def of(self, set_name: str, condition: str, network: str) -> MaskMetrics:
+        """The metrics in one place, empty at first."""
+        return self.metrics.setdefault((set_name, condition, network), MaskMetrics())
+
+
+def own_network(path: Path) -> Teacher:
+    """A network that `train export` wrote, or any with one NCHW RGB input in 0..1 and logits; else CommandError."""
+    try:
+        shape = open_session(path).get_inputs()[0].shape
+    except Exception as error:  # ONNX Runtime's have no common class of their own
+        raise CommandError(f"{path}: can't be opened as an ONNX model: {str(error).splitlines()[0]}") from error
+    if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape):
+        raise CommandError(f"{path}: expected an input of [1, 3, height, width], found {shape}")
+    takes = InputSpec(None, shape[3], shape[2], "NCHW", "RGB", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    licence = next((each.value for each in onnx.load(path).metadata_props if each.key == "licence"), "?")
+    return Teacher(path, Description(path.name, licence, takes, OutputSpec(None, "logits", "NCHW", 0)))
+
+
+def known_networks(folder: Path) -> dict[str, tuple[Path, Teacher]]:
+    """Every network of teachers.py whose file lies in a folder, RVM also at the yardstick's input size."""
+    if not folder.is_dir():
+        raise CommandError(f"--teachers-from: there is no folder {folder}")
+    found = {}
+    for name, description in TEACHERS.items():
+        path = folder / description.file
+        if not path.is_file():
+            continue
+        found[name] = (path, Teacher(path, description))
+        if description.sizes is not None:
+            small = dataclasses.replace(description.input, width=256, height=144)
+            found[f"{name}_256x144"] = (path, Teacher(path, dataclasses.replace(description, input=small, sizes=None)))
+    return found
+
+
+def find_sets(folder: Path, frames: int | None) -> dict[str, list[Case]]:
+    """The sets in a folder by name; with `frames` only so many pictures of each, evenly spread."""
+    sets = {}
+    for place in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for pictures, masks in zip(PICTURE_FOLDERS, MASK_FOLDERS, strict=True):
+            if (place / pictures).is_dir() and (place / masks).is_dir():
+                paths = list_pictures(place / pictures)
+                sets[place.name] = thin([Case(path, place / masks / f"{path.stem}.png") for path in paths], frames)
+    if not any(sets.values()):
+        raise CommandError(f"--data: {folder} has no folder with images/ and masks/ (or img/ and mask/) in it")
+    return sets
+
+
+def find_rooms(folders: Sequence[Path], frames: int | None) -> dict[str, list[Case]]:
+    """Pictures of empty rooms by the name of their folder, which holds them itself or in `images` or `img`."""
+    rooms = {}
+    for folder in folders:
+        places = [folder / name for name in PICTURE_FOLDERS if (folder / name).is_dir()] or [folder]
+        cases = [Case(path, None) for path in list_pictures(places[0])] if places[0].is_dir() else []
+        if not cases:
+            raise CommandError(f"--rooms: there are no pictures in {folder}")
+        rooms[folder.name] = thin(cases, frames)
+    return rooms
+
+
+def thin(cases: list[Case], frames: int | None) -> list[Case]:
+    """At most `frames` of them, evenly spread; all with None."""
+    if frames is None or frames >= len(cases):
+        return cases
+    return [cases[round(place)] for place in np.linspace(0, len(cases) - 1, frames)]
+
+
+def as_tensor(mask: NDArray[Any]) -> torch.Tensor:
+    """A mask HxW as float32 [1,1,H,W]."""
+    return torch.from_numpy(np.ascontiguousarray(mask, np.float32))[None, None]
+
+
+def measure(cases: Mapping[str, list[Case]], networks: Mapping[str, Teacher], conditions: Sequence[str]) -> Measured:
+    """Show every picture in every light to every network."""
+    measured = Measured()
+    for set_name, those in cases.items():
+        measured.cases[set_name] = those
+        for case in those:
+            picture, truth = case.read()
+            for condition in conditions:
+                lit = case.under(condition, picture)
+                for name, network in networks.items():
+                    metrics = measured.of(set_name, condition, name)
+                    metrics.update_probability(as_tensor(network.predict(lit)), as_tensor(truth))
+        print(f"{set_name}: {len(those)} pictures", flush=True)
+    return measured
+
+
+def still_clip(picture: Picture) -> Iterator[Picture]:
+    """Frames of a camera and a person that stand still: the picture with fresh noise of 6 grey levels each time."""
+    rng = np.random.default_rng(0)
+    for _ in range(FLICKER_FRAMES):
+        noisy = np.asarray(picture, np.float32) + rng.normal(0, FLICKER_NOISE, picture.shape)
+        yield np.asarray(noisy.round().clip(0, 255), np.uint8)
+
+
+def measure_flicker(measured: Measured, networks: Mapping[str, Teacher]) -> None:
+    """Add the flicker on a few pictures of each set."""
+    for set_name, cases in measured.cases.items():
+        for case in thin(cases, FLICKER_PICTURES):
+            picture, mask = case.read()
+            frames = list(still_clip(picture))
+            truth = as_tensor(mask).expand(len(frames), -1, -1, -1)
+            for name, network in networks.items():
+                answers = torch.cat([as_tensor(network.predict(frame)) for frame in frames])
+                measured.of(set_name, "as is", name).update_clip(answers, truth)
+
+
+def room_figures(metrics: MaskMetrics) -> dict[str, float]:
+    """Of the shares of pixels taken for a person: their mean, the worst, and how many rooms are above the limit."""
+    shares = metrics.per_picture("empty_share")
+    over = sum(share > ROOM_LIMIT for share in shares)
+    return {"mean": float(np.mean(shares)), "worst": max(shares), "over_limit": float(over)}
+
+
+def cost_feed(network: Teacher) -> dict[str, NDArray[np.float32]]:
+    """Inputs for one run: noise, and a recurrent network's memory as it is after a first frame."""
+    width, height = FRAME_FOR_COST
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    feed = network.feed(network.prepare(noise))
+    memory = network.description.memory
+    if memory:
+        feed.update(zip(memory.values(), network.session.run(list(memory), feed), strict=True))
+    return feed
+
+
+def measure_cost(networks: Mapping[str, tuple[Path, Teacher]], rounds: int) -> list[NetworkResult]:
+    """File size, multiply-accumulates and milliseconds of each network."""
+    feeds = {name: cost_feed(network) for name, (_, network) in networks.items()}
+    sessions = {name: (network.session, feeds[name]) for name, (_, network) in networks.items()}
+    timings = time_side_by_side(sessions, YARDSTICK, rounds)
+    return [
+        NetworkResult(
+            name=name,
+            file=path.name,
+            licence=network.description.licence,
+            bytes=path.stat().st_size,
+            macs=count_macs(onnx.load(path), feeds[name]),
+            ms=timings[name].ms,
+            ratio=timings[name].ratio,
+        )
+        for name, (path, network) in networks.items()
+    ]
+
+
+def fill(found: NetworkResult, conditions: Sequence[str], people: Measured, rooms: Measured) -> None:
+    """Put the means over pictures into a network's result."""
+    for set_name in people.cases:
+        figures = {each: people.of(set_name, each, found.name).compute() for each in conditions}
+        found.sets[set_name] = figures
+    for room in rooms.cases:
+        found.rooms[room] = {each: room_figures(rooms.of(room, each, found.name)) for each in conditions}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `train evaluate`."""
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of sets, each with images/ and masks/ (or img/ and mask/)")
+    add("--rooms", type=Path, nargs="*", default=[], help="folders of pictures with nobody in them")
+    add("--network", type=Path, nargs="+", default=[], help="ONNX files of `train export`")
+    add("--teachers-from", type=Path, metavar="FOLDER", help="folder with other projects' networks, see teachers.py")
+    add("--only", nargs="+", metavar="NAME", help="of those, only these (the yardstick is always measured)")
+    add("--frames", type=int, metavar="N", help="only so many pictures of each set and room folder, evenly spread")
+    add("--conditions", nargs="+", choices=list(CONDITIONS), default=list(CONDITIONS), help="lights (default: all)")
+    add("--rounds", type=int, default=50, help="rounds of timing (%(default)s)")
+    add("--out", type=Path, required=True, help="folder for table.md, results.json, plots and contact sheets")
+
+
+def collect(options: argparse.Namespace) -> dict[str, tuple[Path, Teacher]]:
+    """All networks to measure by name, own ones first; CommandError if there are none or two of one name."""
+    own = {path.stem: (path, own_network(path)) for path in options.network}
+    if len(own) < len(options.network):
+        raise CommandError("--network: two files have the same name; the tables would mix them up.")
+    others = known_networks(options.teachers_from) if options.teachers_from else {}
+    unknown = set(options.only or []) - others.keys()
+    if unknown:
+        raise CommandError(f"--only: no network {sorted(unknown)[0]!r}; there are {', '.join(others) or 'none'}")
+    if options.only:
+        others = {name: each for name, each in others.items() if name in (*options.only, YARDSTICK)}
+    if not own and not others:
+        raise CommandError("Nothing to measure: give --network or --teachers-from.")
+    return own | others
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print and write everything."""
+    from . import report  # matplotlib takes a second
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    networks = collect(options)
+    opened = {name: network for name, (_, network) in networks.items()}
+    sets, room_cases = find_sets(options.data, options.frames), find_rooms(options.rooms, options.frames)
+    found = measure_cost(networks, options.rounds)
+    try:
+        people = measure(sets, opened, options.conditions)
+        if "as is" in options.conditions:
+            measure_flicker(people, opened)
+        rooms = measure(room_cases, opened, options.conditions)
+    except PictureError as error:
+        raise CommandError(str(error)) from error
+    for each in found:
+        fill(each, options.conditions, people, rooms)
+    counts = {name: len(cases) for name, cases in (people.cases | rooms.cases).items()}
+    yardstick = YARDSTICK if YARDSTICK in networks else None
+    own = [path.stem for path in options.network]
+    results = Results(yardstick, options.conditions, counts, found, own)
+    report.write(results, people, opened, options.out)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    _parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add_arguments(_parser)
+    raise SystemExit(run(_parser.parse_args()))

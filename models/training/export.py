@@ -1,173 +1,93 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Turn a checkpoint into one ONNX file, checked against PyTorch, and where it is good enough, quantised.
+"""Turn a checkpoint into one ONNX file, checked against PyTorch, and where it is good enough, in 8 bits.
 
-    ... models.training.export --checkpoint runs/person_unet/best.pt --pack cache/pack --int8 \\
-        --out models/weights/person_unet_256x144.onnx
+    train export runs/person/best.pt --out person_256x144.onnx --int8 --pack pack --catalog person_256x144.json
 
-With `--int8` the network is quantised statically (QDQ, 8-bit activations, per-channel 7-bit weights, so that
-no processor without VNNI saturates), calibrated on training frames. The quantised file is written only if it
-loses no more than `--allowed-loss` of IoU on the held-out pictures; otherwise the float file is. The first
-and the last convolution stay in float: with 3 and 1 channels they gain nothing from 8 bits.
+The network is made anew from what the checkpoint says about its architecture. The file has one input `picture`,
+float32 [1,3,H,W] RGB in 0..1, and one output `logits`, float32 [1,1,h,w]; the sides are fixed. The same checkpoint
+always gives the same bytes. With `--int8` see quantise.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
+import json
+import re
 import tempfile
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ..networks.person_unet import INPUT_HEIGHT, INPUT_WIDTH, PersonUNet, count_macs
-from .pack import Pack
-from .frames import FrameBatches, validation_batch
-from .teachers import open_session
+from ...filters.cli.errors import CommandError
+from ..catalog import CatalogError, load_catalog
+from .checkpoint import Restored, halve, noise_pictures, parse_size, restore
+from .cost import count_macs
+from .manifest import MASK_FOLDERS, PICTURE_FOLDERS
+from .pictures import PictureError, list_pictures, read_pair, resize, write_whole
+from .quantise import Bounds, Samples, choose, run_onnx
 
 INPUT_NAME, OUTPUT_NAME = "picture", "logits"
 OPSET, NEWEST_IR = 17, 10
-CALIBRATION_FRAMES = 256
-DESCRIPTION = {
-    "task": "person segmentation",
-    "input": "float32 NCHW RGB, 0..1, 256x144",
-    "output": "float32 logits at half resolution, 128x72; the sigmoid gives the person probability",
-    "licence": "GPL-2.0-or-later",
-}
+# Rounding alone makes logits differ by about 1e-5; a real fault by whole numbers.
+PARITY_LIMIT = 1e-2
+PARITY_PICTURES = 16
+CALIBRATION_FRAMES, CALIBRATION_SEED = 256, 7
+FEWEST_PAIRS = 4
+LICENCE = "GPL-2.0-or-later"
+_NOT_IN_ID = re.compile(r"[^a-z0-9]+")
 
 
-def load_network(checkpoint: Path) -> PersonUNet:
-    """Network in evaluation mode with the averaged weights of a training checkpoint."""
-    network = PersonUNet()
-    network.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
-    return network.eval()
+def export_float(restored: Restored, path: Path) -> None:
+    """Write the float32 ONNX file with a fixed input of [1,3,height,width]."""
+    example = torch.zeros(1, 3, restored.height, restored.width)
+    with warnings.catch_warnings():
+        # The exporter that traces: it needs nothing installed, and its graphs are those that quantise well.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not in its __all__
+        torch.onnx.export(
+            restored.network, (example,), str(path), opset_version=OPSET, dynamo=False,
+            input_names=[INPUT_NAME], output_names=[OUTPUT_NAME],
+        )  # fmt: skip
 
 
-def export_float(network: PersonUNet, path: Path) -> None:
-    """Write the float32 ONNX file with a fixed input of [1,3,144,256]."""
-    example = torch.zeros(1, 3, INPUT_HEIGHT, INPUT_WIDTH)
-    torch.onnx.export(
-        network, (example,), str(path), opset_version=OPSET, dynamo=False,
-        input_names=[INPUT_NAME], output_names=[OUTPUT_NAME],
-    )  # fmt: skip
+def check_parity(restored: Restored, path: Path, pictures: torch.Tensor) -> float:
+    """The largest difference of logits between PyTorch and the ONNX file on uint8 pictures [N,3,H,W].
 
-
-def run_onnx(path: Path, pictures: torch.Tensor) -> np.ndarray:
-    """Logits float32 [N,1,72,128] of an ONNX file for uint8 pictures [N,3,144,256], one by one."""
-    session = open_session(path)
-    batch = pictures.numpy().astype(np.float32) / 255
-    return np.concatenate([session.run(None, {INPUT_NAME: one[None]})[0] for one in batch])
-
-
-def onnx_iou(path: Path, pictures: torch.Tensor, targets: torch.Tensor) -> float:
-    """Mean person IoU of an ONNX file over uint8 pictures and uint8 targets [N,1,72,128]."""
-    seen, true = run_onnx(path, pictures) > 0, targets.numpy() > 127
-    axes = (1, 2, 3)
-    return float((((seen & true).sum(axes) + 1e-6) / ((seen | true).sum(axes) + 1e-6)).mean())
-
-
-def print_parity(network: PersonUNet, path: Path, pictures: torch.Tensor) -> None:
-    """Print the largest difference of logits between PyTorch and the ONNX file; over 0.01 is an error."""
-    with torch.no_grad():
-        expected = network(pictures.float() / 255).numpy()
-    difference = float(np.abs(run_onnx(path, pictures) - expected).max())
-    print(f"parity: logits differ by at most {difference:.2e}")
-    if difference > 0.01:
-        raise SystemExit(f"{path.name}: expected PyTorch's logits within 0.01, found {difference:.3f}")
-
-
-class TrainingFrames(CalibrationDataReader):
-    """Calibration data: random training frames, as float32 [1,3,144,256]."""
-
-    def __init__(self, pack: Pack, count: int = CALIBRATION_FRAMES, seed: int = 7) -> None:
-        pictures, _ = next(iter(FrameBatches(pack, count, seed)))
-        self.frames = iter(pictures.numpy().astype(np.float32)[:, None] / 255)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """Next feed, or None at the end."""
-        frame = next(self.frames, None)
-        return None if frame is None else {INPUT_NAME: frame}
-
-
-def quantise(source: Path, target: Path, pack: Pack, method: CalibrationMethod) -> None:
-    """Write the statically quantised copy of a float ONNX file."""
-    prepared = target.with_suffix(".prepared.onnx")
-    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
-    quantize_static(
-        str(prepared), str(target), TrainingFrames(pack), quant_format=QuantFormat.QDQ, per_channel=True,
-        reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        nodes_to_exclude=[convolutions[0], convolutions[-1]], calibrate_method=method,
-    )  # fmt: skip
-    prepared.unlink()
-
-
-def double_by_repeating(model: onnx.ModelProto) -> None:
-    """Replace each nearest doubling of quantised features by two concatenations of them with themselves.
-
-    The values stay the same to the bit. ONNX Runtime's nearest Resize of 8-bit data takes 0.25 ms of the network's
-    2.4; copying takes half of that.
+    CommandError if it is above `PARITY_LIMIT`.
     """
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    sides = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.value_info}
-    maker = {output: node for node in model.graph.node for output in node.output}
-    users = {name: node for node in model.graph.node for name in node.input}
-    for resize in [node for node in model.graph.node if node.op_type == "Resize"]:
-        before, after = maker[resize.input[0]], users.get(resize.output[0])
-        if before.op_type != "DequantizeLinear" or after is None or after.op_type != "QuantizeLinear":
-            continue  # float: fast as it is
-        if list(before.input[1:]) != list(after.input[1:]) and not _same_scale(model, before, after):
-            raise SystemExit(f"{resize.name}: expected one scale before and after")
-        _, channels, height, width = sides[resize.input[0]]
-        name, at = resize.name, list(model.graph.node).index(resize)
-        shapes = [
-            [1, channels, height, width, 1],
-            [1, channels, height, 1, 2 * width],
-            [1, channels, 2 * height, 2 * width],
-        ]
-        for number, shape in enumerate(shapes):
-            model.graph.initializer.append(
-                onnx.numpy_helper.from_array(np.array(shape, np.int64), f"{name}/shape{number}")
-            )
-        make = onnx.helper.make_node
-        nodes = [
-            make("Reshape", [before.input[0], f"{name}/shape0"], [f"{name}/pixels"], f"{name}/pixels"),
-            make("Concat", [f"{name}/pixels"] * 2, [f"{name}/wide"], f"{name}/wide", axis=4),
-            make("Reshape", [f"{name}/wide", f"{name}/shape1"], [f"{name}/rows"], f"{name}/rows"),
-            make("Concat", [f"{name}/rows"] * 2, [f"{name}/high"], f"{name}/high", axis=3),
-            make("Reshape", [f"{name}/high", f"{name}/shape2"], [after.output[0]], f"{name}/doubled"),
-        ]
-        for node in (resize, after):
-            model.graph.node.remove(node)
-        for offset, node in enumerate(nodes):
-            model.graph.node.insert(at + offset, node)
-    used = {name for node in model.graph.node for name in node.input}
-    for weights in [each for each in model.graph.initializer if each.name not in used]:
-        model.graph.initializer.remove(weights)
+    with torch.no_grad():
+        expected = torch.cat([restored.network(one[None].float() / 255) for one in pictures])
+    difference = float((run_onnx(path, pictures) - expected).abs().max())
+    print(f"parity with PyTorch: logits differ by at most {difference:.1e} on {len(pictures)} pictures", flush=True)
+    if not difference <= PARITY_LIMIT:
+        raise CommandError(f"The ONNX file does not compute what PyTorch does: expected logits within {PARITY_LIMIT}.")
+    return difference
 
 
-def _same_scale(model: onnx.ModelProto, one: onnx.NodeProto, other: onnx.NodeProto) -> bool:
-    """Whether two (de)quantisations use equal scales and zero points."""
-    values = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
-    return all(np.array_equal(values[a], values[b]) for a, b in zip(one.input[1:], other.input[1:]))
+def describe(restored: Restored, model: onnx.ModelProto) -> dict[str, str]:
+    """What stands in the file about itself, without the number of products."""
+    _, _, rows, columns = (side.dim_value for side in model.graph.output[0].type.tensor_type.shape.dim)
+    return {
+        "task": "person segmentation",
+        "architecture": restored.name,
+        "input": f"float32 NCHW RGB, 0..1, {restored.width}x{restored.height}",
+        "output": f"float32 logits, {columns}x{rows}; the sigmoid gives the person probability",
+        "licence": LICENCE,
+    }
 
 
-def finish(source: Path, target: Path, macs: int) -> None:
-    """Add the description, check the file, and move it to its place in one step; prints size and SHA-256."""
+def finish(source: Path, target: Path, restored: Restored) -> str:
+    """Add the description, check the file, put it into its place as a whole; prints and returns its SHA-256."""
     model = onnx.load(source)
-    double_by_repeating(model)
+    zeros = np.zeros((1, 3, restored.height, restored.width), np.float32)
+    macs = count_macs(model, {INPUT_NAME: zeros})
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, DESCRIPTION | {"multiply_accumulates": str(macs)})
+    onnx.helper.set_model_props(model, describe(restored, model) | {"multiply_accumulates": str(macs)})
     # The quantiser declares operator sets that no node uses, newer than older runtimes accept.
     used = {node.domain for node in model.graph.node}
     versions = [entry for entry in model.opset_import if entry.domain in used]
@@ -176,48 +96,160 @@ def finish(source: Path, target: Path, macs: int) -> None:
     model.ir_version = min(model.ir_version, NEWEST_IR)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, target)
+    write_whole(target, content)
     digest = hashlib.sha256(content).hexdigest()
-    print(f"{target.name}: {len(content) / 1e6:.2f} MB, {macs / 1e6:.0f} MMAC, {digest}")
+    print(f"{target}: {len(content) / 1e6:.2f} MB, {macs / 1e6:.0f} million multiply-accumulates\nSHA-256 {digest}")
+    return digest
 
 
-def choose(folder: Path, float_file: Path, pack: Pack, allowed_loss: float) -> Path:
-    """Quantise by two calibrations, measure them on the held-out pictures, and return the file to ship."""
-    held_out = validation_batch(pack)
-    float_iou = onnx_iou(float_file, *held_out)
-    print(f"held-out IoU: float {float_iou:.4f}")
-    best, best_iou = float_file, float_iou - allowed_loss
-    for method in (CalibrationMethod.MinMax, CalibrationMethod.Percentile):
-        candidate = folder / f"int8-{method.name}.onnx"
-        quantise(float_file, candidate, pack, method)
-        iou = onnx_iou(candidate, *held_out)
-        print(f"held-out IoU: int8 {method.name} {iou:.4f}")
-        if iou > best_iou:
-            best, best_iou = candidate, iou
-    return best
+def read_pairs(folder: Path, width: int, height: int) -> Samples:
+    """All pictures of a folder with their masks, squeezed to the network's input; CommandError if there are too few.
+
+    The folder holds `images` and `masks` (or `img` and `mask`), each mask a PNG file named after its picture.
+    """
+    places = [
+        (folder / pictures, folder / masks) for pictures, masks in zip(PICTURE_FOLDERS, MASK_FOLDERS, strict=True)
+    ]
+    found = next((pair for pair in places if pair[0].is_dir() and pair[1].is_dir()), None)
+    if found is None:
+        raise CommandError(f"{folder}: expected the folders {places[0][0].name} and {places[0][1].name} in it")
+    pictures, masks = [], []
+    try:
+        for path in list_pictures(found[0]):
+            picture, mask = read_pair(path, found[1] / f"{path.stem}.png")
+            pictures.append(resize(picture, (width, height))[:, :, ::-1].transpose(2, 0, 1))
+            masks.append(resize(mask, (width, height))[None])
+    except PictureError as error:
+        raise CommandError(str(error)) from error
+    if len(pictures) < FEWEST_PAIRS:
+        raise CommandError(f"{found[0]}: expected at least {FEWEST_PAIRS} pictures, found {len(pictures)}")
+    return Samples(torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(masks)))
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, required=True, help="best.pt or last.pt of a run")
-    parser.add_argument("--out", type=Path, required=True, help="ONNX file to write")
-    parser.add_argument("--pack", type=Path, required=True, help="packed pictures, for calibration")
-    parser.add_argument("--int8", action="store_true", help="quantise if the IoU allows it")
-    parser.add_argument("--allowed-loss", type=float, default=0.003, help="largest loss of IoU to accept")
-    arguments = parser.parse_args()
-    network, pack = load_network(arguments.checkpoint), Pack(arguments.pack)
+def samples_of_pack(folder: Path, width: int, height: int) -> tuple[torch.Tensor, Samples]:
+    """Training frames to calibrate on, and the held-out pictures of a pack."""
+    from .config import FramesSection  # only a pack takes the whole training system
+    from .frames import FrameBatches, validation_batch
+    from .pack import Pack
+
+    pack, size = Pack(folder), (width, height)
+    frames, _ = next(iter(FrameBatches(pack, FramesSection(), size, CALIBRATION_FRAMES, CALIBRATION_SEED)))
+    return frames, Samples(*validation_batch(pack, size))
+
+
+def samples(options: argparse.Namespace, restored: Restored) -> tuple[torch.Tensor, Samples] | None:
+    """Pictures to calibrate on and others to measure on, as the command line says; None if it says nothing."""
+    if options.pack:
+        return samples_of_pack(options.pack, restored.width, restored.height)
+    if options.calibrate:
+        pairs = read_pairs(options.calibrate, restored.width, restored.height)
+        return pairs.pictures[::2], Samples(pairs.pictures[1::2], pairs.targets[1::2])
+    return None
+
+
+def catalogue_entry(restored: Restored, file: str, identity: str) -> dict[str, Any]:
+    """The catalogue entry (models/catalog) of an exported file."""
+    size = f"{restored.width}x{restored.height}"
+    return {
+        "id": identity,
+        "name": f"{restored.name.replace('_', ' ').capitalize()} ({size})",
+        "file": file,
+        "license": LICENCE,
+        "source": "trained with models/training",
+        "note": f"Own network. Logits come at 1/{restored.output_stride} of the input's resolution."
+        if restored.output_stride > 1
+        else "Own network. Logits come at the input's resolution.",
+        "input": {
+            "tensor": None, "width": restored.width, "height": restored.height, "layout": "NCHW", "channels": "RGB",
+            "scale": 1 / 255, "mean": [0, 0, 0], "std": [1, 1, 1],
+        },
+        "output": {"tensor": None, "kind": "logits", "layout": "NCHW", "channel": 0},
+    }  # fmt: skip
+
+
+def write_catalogue_entry(restored: Restored, file: str, path: Path) -> None:
+    """Write the entry, named after its id; CommandError if the engine would not take it."""
+    identity = path.stem
+    if path.suffix != ".json" or _NOT_IN_ID.sub("_", identity) != identity:
+        example = _NOT_IN_ID.sub("_", identity.lower()).strip("_") or "person"
+        raise CommandError(f"--catalog: a file's name is its model's id; expected one such as {example}.json")
+    content = json.dumps(catalogue_entry(restored, file, identity), indent=2) + "\n"
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / path.name).write_text(content, encoding="utf-8")
+        try:
+            load_catalog(Path(name))
+        except CatalogError as error:
+            raise CommandError(f"This can't be an entry of the catalogue: {error}") from error
+    write_whole(path, content.encode())
+    print(f"{path}: its entry for the catalogue")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `train export`."""
+    bounds = Bounds()
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="best.pt or last.pt of a run")
+    add("--out", type=Path, required=True, help="ONNX file to write")
+    add("--network", metavar="NAME", help="for files with weights only: which architecture they belong to")
+    add("--size", metavar="WxH", help="input size in pixels; by default that of the training")
+    add(
+        "--half-resolution", action="store_true", help="average full-resolution logits two by two: faster in the filter"
+    )
+    add(
+        "--int8",
+        action="store_true",
+        help="8-bit numbers if the measured quality allows it; takes --pack or --calibrate",
+    )
+    pictures = parser.add_mutually_exclusive_group()
+    pictures.add_argument("--pack", type=Path, help="packed pictures of the training, to calibrate and measure on")
+    pictures.add_argument("--calibrate", type=Path, metavar="FOLDER", help="or a folder with images/ and masks/")
+    add("--allowed-loss", type=float, default=bounds.person_iou, help="of IoU through 8 bits (%(default)s)")
+    add("--allowed-boundary-loss", type=float, default=bounds.boundary_f, help="of boundary F (%(default)s)")
+    add("--allowed-mad-gain", type=float, default=bounds.mad, help="of MAD, in 0..1 (%(default)s)")
+    add("--catalog", type=Path, metavar="ID.json", help="also write the model's entry for models/catalog")
+    add("--tflite", type=Path, metavar="FILE", help="also write a TFLite file (see tflite.py for what that takes)")
+
+
+def check(options: argparse.Namespace) -> None:
+    """CommandError for options that don't go together, before anything takes time."""
+    if options.out.suffix != ".onnx":
+        raise CommandError(f"--out: expected a name that ends in .onnx, found {options.out.name!r}")
+    if options.int8 and not (options.pack or options.calibrate):
+        raise CommandError("--int8 takes pictures to calibrate and to measure on: give --pack or --calibrate.")
+    if options.tflite:
+        from .tflite import check_installed
+
+        check_installed()
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export a checkpoint."""
+    check(options)
+    size = parse_size(options.size) if options.size else None
+    restored = restore(options.checkpoint, size, options.network)
+    if options.half_resolution:
+        restored = halve(restored)
+    known = samples(options, restored)
+    pictures = known[1].pictures[:PARITY_PICTURES] if known else noise_pictures(restored)
     with tempfile.TemporaryDirectory() as name:
         chosen = Path(name) / "float.onnx"
-        export_float(network, chosen)
-        print_parity(network, chosen, validation_batch(pack)[0][:16])
-        if arguments.int8:
-            chosen = choose(Path(name), chosen, pack, arguments.allowed_loss)
-        finish(chosen, arguments.out, count_macs(network))
+        export_float(restored, chosen)
+        check_parity(restored, chosen, pictures)
+        if options.int8 and known:
+            bounds = Bounds(options.allowed_loss, options.allowed_boundary_loss, options.allowed_mad_gain)
+            chosen = choose(Path(name), chosen, *known, bounds)
+        finish(chosen, options.out, restored)
+    if options.catalog:
+        write_catalogue_entry(restored, options.out.name, options.catalog)
+    if options.tflite:
+        from .tflite import convert
+
+        convert(restored, options.tflite, pictures)
+    print(f"To use it in OBS: python3 obs_background_filter.py models trust {options.out}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    _parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add_arguments(_parser)
+    raise SystemExit(run(_parser.parse_args()))

@@ -1,32 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures of a person mask against the truth. Masks are HxW arrays of one shape; soft ones lie in 0..1."""
+"""Measures of person masks against the truth, each picture for itself.
+
+Torch side: tensors [N,1,H,W] of one shape; probabilities and truth float in 0..1, cut at .5 where a measure wants a
+decision. NumPy side: HxW arrays. `MaskMetrics` gathers all of them batch by batch; training and evaluation use it.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from torchmetrics.functional.classification import binary_accuracy
+from torchmetrics.functional.regression import mean_absolute_error
+from torchmetrics.functional.segmentation import mean_iou
+
+Mask = NDArray[np.bool_]
+NOT_A_NUMBER = float("nan")
 
 
-def person_iou(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of two boolean masks; 1 when both are empty."""
-    union = np.count_nonzero(predicted | truth)
-    return np.count_nonzero(predicted & truth) / union if union else 1.0
-
-
-def outline(mask: np.ndarray) -> np.ndarray:
+def outline(mask: Mask) -> NDArray[np.uint8]:
     """Pixels of a boolean mask that touch its outside, uint8 0 or 1; the frame edge is no outline."""
     solid = mask.astype(np.uint8)
-    return solid - cv2.erode(solid, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    eroded = cv2.erode(solid, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    return np.asarray(solid - eroded, np.uint8)
 
 
-def boundary_f(predicted: np.ndarray, truth: np.ndarray, tolerance_px: int = 2) -> float:
+def boundary_f(predicted: Mask, truth: Mask, tolerance_px: int = 2) -> float:
     """F measure of two boolean masks' outlines that may lie `tolerance_px` apart; 1 when neither has one.
 
-    After Martin et al. 2004, with a disc instead of an assignment (as in Perazzi et al. 2016, DAVIS).
+    Precision is the share of the predicted outline's pixels that lie within the tolerance of the true outline, recall
+    the share of the true one near the predicted one, F their harmonic mean. After Martin, Fowlkes and Malik 2004
+    ("Learning to Detect Natural Image Boundaries Using Local Brightness, Color, and Texture Cues"), with a dilation by
+    a disc instead of an assignment, as in Perazzi et al. 2016 (DAVIS).
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance_px + 1,) * 2)
     lines = [outline(predicted), outline(truth)]
-    near = [cv2.dilate(line, disc) for line in lines]
+    near = [np.asarray(cv2.dilate(line, disc), np.uint8) for line in lines]
     counts = [np.count_nonzero(line) for line in lines]
     if not any(counts):
         return 1.0
@@ -35,6 +46,90 @@ def boundary_f(predicted: np.ndarray, truth: np.ndarray, tolerance_px: int = 2) 
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def mean_absolute_difference(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Mean absolute difference of two soft masks, 0..1."""
-    return float(np.abs(predicted.astype(np.float32) - truth.astype(np.float32)).mean())
+def flicker(probability: torch.Tensor, truth: torch.Tensor) -> float:
+    """dtSSD of a clip, float tensors [T,1,H,W] in 0..1 with T frames; 0 is steady, tables show it times 100.
+
+    The root of the mean over pixels of ((a[t+1] - a[t]) - (g[t+1] - g[t]))^2, averaged over t, for mask a and truth g.
+    From Erofeev et al. 2015 ("Perceptually Motivated Benchmark for Video Matting"), divided by the number of pixels as
+    in Lin et al. 2022 ("Robust High-Resolution Video Matting").
+    """
+    change = (probability[1:] - probability[:-1]) - (truth[1:] - truth[:-1])
+    return float(change.square().mean(dim=(1, 2, 3)).sqrt().mean())
+
+
+def class_ious(seen: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """IoU of background and person, float [N,2], of boolean tensors [N,1,H,W]; NaN for a class in neither."""
+    scores = mean_iou(seen[:, 0].long(), true[:, 0].long(), num_classes=2, per_class=True, input_format="index")
+    return scores.masked_fill(scores < 0, NOT_A_NUMBER)
+
+
+def boundary_fs(seen: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """`boundary_f` of each pair of boolean tensors [N,1,H,W]; float [N]."""
+    pairs = zip(seen[:, 0].cpu().numpy(), true[:, 0].cpu().numpy(), strict=True)
+    return torch.tensor([boundary_f(*pair) for pair in pairs])
+
+
+def absolute_differences(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """MAD: mean absolute difference of each pair of soft masks [N,1,H,W]; float [N] in 0..1."""
+    count = len(truth)
+    difference = mean_absolute_error(probability.reshape(count, -1).T, truth.reshape(count, -1).T, num_outputs=count)
+    return difference.reshape(count)
+
+
+def measure(probability: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+    """All measures of single pictures, float [N] each; NaN where one says nothing about a picture.
+
+    `person_iou` and `boundary_f` are for pictures with a person in the truth, `empty_share` (share of pixels taken for
+    a person) is for those without. `mean_iou` averages over the classes that truth or answer have.
+    """
+    seen, true = probability >= 0.5, truth >= 0.5
+    peopled = true.flatten(1).any(dim=1).cpu()
+    ious = class_ious(seen, true).cpu()
+    return {
+        "pixel_accuracy": binary_accuracy(seen.int(), true.int(), multidim_average="samplewise").cpu().reshape(-1),
+        "person_iou": ious[:, 1].masked_fill(~peopled, NOT_A_NUMBER),
+        "background_iou": ious[:, 0],
+        "mean_iou": ious.nanmean(dim=1),
+        "boundary_f": boundary_fs(seen, true).masked_fill(~peopled, NOT_A_NUMBER),
+        "mad": absolute_differences(probability, truth).cpu(),
+        "empty_share": seen.float().mean(dim=(1, 2, 3)).cpu().masked_fill(peopled, NOT_A_NUMBER),
+    }
+
+
+class MaskMetrics:
+    """Gathers the measures of many pictures; `compute` gives their means over pictures, not over pixels."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[torch.Tensor]] = {}
+
+    def update(self, logits: torch.Tensor, target: torch.Tensor) -> None:
+        """Add float logits [N,1,h,w] and targets [N,1,H,W], uint8 0..255 or float 0..1.
+
+        The logits are brought to the target's size bilinearly, before the sigmoid, as the filter does.
+        """
+        truth = target.float() / 255 if target.dtype == torch.uint8 else target.float()
+        full = functional.interpolate(logits.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
+        self.update_probability(torch.sigmoid(full), truth)
+
+    def update_probability(self, probability: torch.Tensor, truth: torch.Tensor) -> None:
+        """Add float probabilities and truths [N,1,H,W] in 0..1."""
+        for name, values in measure(probability, truth).items():
+            self._values.setdefault(name, []).append(values)
+
+    def update_clip(self, probability: torch.Tensor, truth: torch.Tensor) -> None:
+        """Add one clip [T,1,H,W] to `flicker`, and to nothing else."""
+        self._values.setdefault("flicker", []).append(torch.tensor([flicker(probability, truth)]))
+
+    def per_picture(self, name: str) -> list[float]:
+        """The values of one measure in the order of the pictures, NaN included; empty if there are none."""
+        return [float(value) for values in self._values.get(name, []) for value in values]
+
+    def compute(self) -> dict[str, float]:
+        """Mean of each measure over the pictures that it says something about; without any it is left out."""
+        everything = {name: torch.cat(values) for name, values in self._values.items()}
+        means = {name: float(values.nanmean()) for name, values in everything.items()}
+        return {name: mean for name, mean in means.items() if mean == mean}
+
+    def reset(self) -> None:
+        """Forget everything, for the next round."""
+        self._values = {}
