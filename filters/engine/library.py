@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...models import trust
-from ...models.catalog import CatalogError, load_catalog
+from ...models.catalog import CatalogError, find_model
 from ..bridge.problems import Problem
+from .choices import load_choices
 from .control import ControlLine
 from .network import Loaded, Network, load_network
 from .providers import first_line
@@ -59,7 +60,7 @@ class Library:
         outcome: Outcome
         try:
             model = verify(wish.model)
-            is_same = in_memory is not None and in_memory.network.sha256 == model.sha256
+            is_same = in_memory is not None and is_up_to_date(in_memory.network, model)
             outcome = in_memory if in_memory is not None and is_same else load_network(model, wish.device)
         except trust.ModelRefused as refused:
             outcome = Problem(refused.code, refused.params)
@@ -77,15 +78,22 @@ class Library:
     def _shared(self, wish: Wish, new: Network) -> Network:
         """Law 6: "auto" and "cpu" may mean the same; then the network that runs already is used."""
         for other, (network, _) in self._in_memory.items():
-            if (other.model, network.sha256, network.device) == (wish.model, new.sha256, new.device):
+            known = other.model, network.sha256, network.device, network.ports.choices
+            if known == (wish.model, new.sha256, new.device, new.ports.choices):
                 return network
         return new
+
+
+def is_up_to_date(network: Network, model: trust.VerifiedModel) -> bool:
+    """Whether a network was made of these bytes, and of what the user chose for them."""
+    choices = load_choices(model.sha256) if model.entry is None else {}
+    return network.sha256 == model.sha256 and network.ports.choices == choices
 
 
 def expected_size(wish: Wish) -> tuple[int, int] | None:
     """The input size (width, height) that the catalogue tells before the model is loaded, if it does."""
     try:
-        entry = load_catalog().get(wish.model)
+        entry = find_model(wish.model)
     except CatalogError:
         return None  # loading will say why
     return (entry.input.width, entry.input.height) if entry else None
@@ -95,7 +103,7 @@ def verify(model: str) -> trust.VerifiedModel:
     """The verified bytes of a catalogue id or ``file:/path``; raises ModelRefused, CatalogError."""
     if model.startswith(OWN_FILE):
         return trust.read_model(Path(model.removeprefix(OWN_FILE)))
-    entry = load_catalog().get(model)
+    entry = find_model(model)
     if entry is None:
         raise trust.ModelRefused("model.missing", file=model)
     return trust.read_model(entry)

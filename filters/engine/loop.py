@@ -12,6 +12,7 @@ from ..bridge.problems import BridgeError, Problem
 from ..bridge.segment import Segment
 from .control import BadLine, Command, ControlLine, End, Item, News
 from .events import Events
+from .guess import in_words
 from .library import Library, Outcome, Wish, expected_size
 from .network import InferenceError, Loaded
 from .providers import DEVICES, NVIDIA, Dropped, first_line, missing_nvidia_driver
@@ -124,6 +125,8 @@ class Engine:
             self._events.log("info", f"Device not used: {dropped}")
         where = f"{DEVICES[network.device].title}, {network.width}x{network.height}"
         self._events.log("info", f"Model {wish.title} runs on: {where}")
+        for guess in network.ports.guesses:
+            self._events.log("info", f"Model {wish.title}: {in_words(guess)}")
 
     def _guard(self, stream: Stream, act: Callable[[], object]) -> None:
         """Nothing about one stream may end the others."""

@@ -24,7 +24,9 @@ class Segmented(NamedTuple):
 
 
 class Segmenter:
-    """Finds the person in one sequence of frames; keeps the memory that smoothing needs. For one thread.
+    """Finds the person in one sequence of frames; keeps what smoothing and a recurrent network remember of it.
+
+    For one thread.
 
     >>> Segmenter(read_model(entry), "cpu").alpha(frame_rgba)
     """
@@ -32,6 +34,7 @@ class Segmenter:
     def __init__(self, model: VerifiedModel | Network, device: str = "auto") -> None:
         """Load a verified model on a device (see ``load_network``), or share a network that is loaded."""
         self.network = model if isinstance(model, Network) else load_network(model, device).network
+        self._infer = self.network.new_sequence()
         self._refiner = Refiner()
 
     def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, grow_px: float = 0.0) -> NDArray[np.uint8]:
@@ -47,7 +50,7 @@ class Segmenter:
         start = time.perf_counter()
         tensor = self.network.prepare(frame_rgba)
         prepared = time.perf_counter()
-        raw_alpha = self.network.infer(tensor)
+        raw_alpha = self._infer(tensor, frame_rgba, capture_ns)
         inferred = time.perf_counter()
         alpha = self._refiner.refine(raw_alpha, frame_rgba, capture_ns, smoothing, grow_px)
         refined = time.perf_counter()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from ...models.catalog import InputSpec
 
 FRAME_CHANNEL = {"R": 0, "G": 1, "B": 2}  # frames are RGBA
+Dtype = type[np.float32] | type[np.float16] | type[np.uint8]
 
 
 def view_frame(pixels: bytes | bytearray | memoryview, width: int, height: int, row_bytes: int) -> NDArray[np.uint8]:
@@ -18,15 +21,25 @@ def view_frame(pixels: bytes | bytearray | memoryview, width: int, height: int, 
     return rows[:, : width * 4].reshape(height, width, 4)
 
 
+class Fills(Protocol):
+    """Something that makes the input tensor of a frame."""
+
+    def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[Any]:
+        """Convert an HxWx4 uint8 RGBA frame of exactly the input's size; returns the reused tensor."""
+        ...
+
+
+def make_preparer(spec: InputSpec, dtype: Dtype) -> Fills:
+    """The preparer for the type of number that the network takes."""
+    return BytePreparer(spec) if dtype is np.uint8 else Preparer(spec, dtype)
+
+
 class Preparer:
     """Fills the input tensor: ``x = (pixel * scale - mean) / std`` per channel, in the network's order."""
 
-    def __init__(self, spec: InputSpec, dtype: type[np.float32] | type[np.float16] = np.float32) -> None:
-        shape = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
-        self.tensor: NDArray[np.floating] = np.zeros((1, *shape), dtype)
-        self.frame_shape = (spec.height, spec.width, 4)
+    def __init__(self, spec: InputSpec, dtype: Dtype = np.float32) -> None:
+        self.tensor, planes = empty_tensor(spec, dtype)
         self._bytes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(4)]
-        planes = self.tensor[0] if spec.layout == "NCHW" else np.moveaxis(self.tensor[0], -1, 0)
         self._planes = [
             (
                 planes[i],
@@ -37,7 +50,7 @@ class Preparer:
             for i, name in enumerate(spec.channels)
         ]
 
-    def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[np.floating]:
+    def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[Any]:
         """Convert an HxWx4 uint8 RGBA frame of exactly the input's size; returns the reused tensor."""
         cv2.split(frame_rgba, self._bytes)  # NumPy takes three times as long for every fourth byte
         for plane, channel, factor, offset in self._planes:
@@ -45,3 +58,26 @@ class Preparer:
             if offset:
                 np.add(plane, offset, out=plane, casting="same_kind")
         return self.tensor
+
+
+class BytePreparer:
+    """Fills the input tensor of a network that takes the bytes as they are."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self.tensor, self._planes = empty_tensor(spec, np.uint8)
+        self._bytes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(4)]
+        self._order = [FRAME_CHANNEL[name] for name in spec.channels]
+
+    def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[Any]:
+        """Convert an HxWx4 uint8 RGBA frame of exactly the input's size; returns the reused tensor."""
+        cv2.split(frame_rgba, self._bytes)
+        for plane, channel in zip(self._planes, self._order):
+            np.copyto(plane, self._bytes[channel])
+        return self.tensor
+
+
+def empty_tensor(spec: InputSpec, dtype: Dtype) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A tensor of the input's shape, and a view of it as 3 x h x w."""
+    shape = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
+    tensor: NDArray[Any] = np.zeros((1, *shape), dtype)
+    return tensor, tensor[0] if spec.layout == "NCHW" else np.moveaxis(tensor[0], -1, 0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from background_filter.models import trust
 from background_filter.tests.engine import nets
-from background_filter.tests.engine.running import OpenStream, RunningEngine, RunningStream, Trust
+from background_filter.tests.engine.running import OpenStream, Room, RunningEngine, RunningStream, Trust
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -64,3 +65,14 @@ def open_stream(engine: RunningEngine) -> Iterator[OpenStream]:
     yield open_one
     for stream in streams:
         stream.close()
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    """An engine without a process."""
+    made = Room()
+    yield made
+    for segment in made.segments.values():
+        segment.close()
+    os.close(made.line)
+    os.close(made.other_end)

@@ -64,6 +64,17 @@ def brightness_net(
     return model
 
 
+def with_input_type(model: onnx.ModelProto, element_type: int) -> onnx.ModelProto:
+    """The same network with an input of another type of number, which it casts to float first."""
+    changed = onnx.ModelProto.FromString(model.SerializeToString())
+    name = changed.graph.input[0].name
+    changed.graph.input[0].type.tensor_type.elem_type = element_type
+    for node in changed.graph.node:
+        node.input[:] = ["as_float" if given == name else given for given in node.input]
+    changed.graph.node.insert(0, helper.make_node("Cast", [name], ["as_float"], to=TensorProto.FLOAT))
+    return changed
+
+
 def with_custom_domain(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same network with an operator of a domain that nobody vouches for."""
     changed = onnx.ModelProto.FromString(model.SerializeToString())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -20,7 +21,10 @@ from background_filter.filters.bridge import messages
 from background_filter.filters.bridge.frame_slots import FrameWriter
 from background_filter.filters.bridge.mask_slots import Mask, MaskReader
 from background_filter.filters.bridge.segment import Segment
-from background_filter.filters.bridge.status import Status, StatusReader
+from background_filter.filters.bridge.status import State, Status, StatusReader
+from background_filter.filters.engine.control import ControlLine
+from background_filter.filters.engine.events import Events
+from background_filter.filters.engine.loop import Engine
 
 TOP_SCRIPT = Path(__file__).resolve().parents[2] / "obs_background_filter.py"
 PATIENCE_S = 20.0  # an upper bound for a hung test, not a measurement
@@ -162,6 +166,39 @@ class RunningStream:
     def close(self) -> None:
         """Let go of the segment."""
         self.segment.close()
+
+
+class Room:
+    """An engine without a process, turned by hand, and its streams' segments."""
+
+    def __init__(self) -> None:
+        self.line, self.other_end = os.pipe()
+        self.control = ControlLine(self.line)
+        self.engine = Engine(self.control, Events(os.open(os.devnull, os.O_WRONLY), "error"))
+        self.segments: dict[int, Segment] = {}
+
+    def open(self, stream: int, model: str, device: str = "auto") -> None:
+        """Open a stream and wait until its network runs or is refused."""
+        self.segments[stream] = segment = Segment.create()
+        self.obey({"op": "open", "stream": stream, "segment": segment.name, "model": model, "device": device})
+        self.turn_until(lambda: self.status(stream).state in (State.READY, State.REFUSED))
+
+    def obey(self, message: dict[str, object]) -> None:
+        """Do what a control message says."""
+        self.engine._command(message)
+
+    def status(self, stream: int) -> Status:
+        """A stream's status."""
+        return StatusReader(self.segments[stream]).read()
+
+    def turn_until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop turn until the condition holds."""
+
+        def turned() -> bool:
+            self.control.post(lambda: None)
+            return self.engine.turn() and condition()
+
+        wait_until(turned, "the loop")
 
 
 OpenStream = Callable[..., RunningStream]  # (model, device="auto")

@@ -4,66 +4,17 @@
 from __future__ import annotations
 
 import gc
-import os
 import weakref
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from background_filter.filters.bridge.segment import Segment
-from background_filter.filters.bridge.status import State, Status, StatusReader
-from background_filter.filters.engine.control import ControlLine
-from background_filter.filters.engine.events import Events
-from background_filter.filters.engine.loop import Engine
+from background_filter.filters.bridge.status import State
 from background_filter.tests.engine import nets
-from background_filter.tests.engine.running import OpenStream, RunningEngine, Trust, wait_until
+from background_filter.tests.engine.running import OpenStream, Room, RunningEngine, Trust
 
 BRIGHT = np.full((48, 64, 4), 255, np.uint8)
-
-
-class Room:
-    """An engine without a process, turned by hand, and its streams' segments."""
-
-    def __init__(self) -> None:
-        self.line, self.other_end = os.pipe()
-        self.control = ControlLine(self.line)
-        self.engine = Engine(self.control, Events(os.open(os.devnull, os.O_WRONLY), "error"))
-        self.segments: dict[int, Segment] = {}
-
-    def open(self, stream: int, model: str, device: str = "auto") -> None:
-        """Open a stream and wait until its network runs or is refused."""
-        self.segments[stream] = segment = Segment.create()
-        self.obey({"op": "open", "stream": stream, "segment": segment.name, "model": model, "device": device})
-        self.turn_until(lambda: self.status(stream).state in (State.READY, State.REFUSED))
-
-    def obey(self, message: dict[str, object]) -> None:
-        """Do what a control message says."""
-        self.engine._command(message)
-
-    def status(self, stream: int) -> Status:
-        """A stream's status."""
-        return StatusReader(self.segments[stream]).read()
-
-    def turn_until(self, condition: Callable[[], bool]) -> None:
-        """Let the loop turn until the condition holds."""
-
-        def turned() -> bool:
-            self.control.post(lambda: None)
-            return self.engine.turn() and condition()
-
-        wait_until(turned, "the loop")
-
-
-@pytest.fixture
-def room() -> Iterator[Room]:
-    made = Room()
-    yield made
-    for segment in made.segments.values():
-        segment.close()
-    os.close(made.line)
-    os.close(made.other_end)
 
 
 def test_same_wish_is_one_network(room: Room, bright: str) -> None:

@@ -142,7 +142,7 @@ MISFITS: dict[str, tuple[Refusal, str]] = {
         lambda: verified(nets.brightness_net(), PLAIN, dataclasses.replace(LOGITS, channel=3)),
         "model.output_shape",
     ),
-    "no such operator set": (lambda: verified(nets.unknown_operator()), "model.load_failed"),
+    "no such operator set": (lambda: verified(nets.unknown_operator()), "model.operator"),
 }
 
 
