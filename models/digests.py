@@ -2,6 +2,7 @@
 """The two files of digests: the project's ``checksums.json`` and the user's ``trusted.json``.
 
 Either is refused as a whole if anything about it is wrong: a digest that can't be read for certain vouches for nothing.
+The user's is replaced in one step, one process at a time, and the one before it stays beside it as a copy.
 """
 
 from __future__ import annotations
@@ -12,28 +13,37 @@ import os
 import re
 import stat
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..filters.environment.lock import FileLock
 from .refusal import ModelRefused
 
 FORMAT = 1
 MAX_STORE_BYTES = 2**20
+COPY = ".copy"  # what is added to the name of the store before
+LOCK_WAIT_S, LOCK_POLL_S = 10.0, 0.02
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WRITABLE_BY_OTHERS = 0o022
+_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
 class TrustRecord:
-    """One act of trust: a file's name, SHA-256 (hexadecimal) and size in bytes, where it lay, and when (UTC)."""
+    """One act of trust: a file's name, SHA-256 (hexadecimal) and size in bytes, when (UTC), and its origin.
+
+    The origin is the address that it was fetched from, or the path where it lay.
+    """
 
     name: str
     sha256: str
     size: int
-    path: str
+    origin: str
     date: str
 
 
@@ -62,18 +72,45 @@ def load_trusted(path: Path) -> list[TrustRecord]:
         raise ModelRefused("model.trust_store", file=path.name, detail=_reason(error)) from None
 
 
-def save_trusted(path: Path, records: list[TrustRecord]) -> None:
-    """Replace the user's file in one step, readable only for them; ``model.trust_store`` if it can't be written."""
-    text = json.dumps({"format": FORMAT, "trusted": [asdict(record) for record in records]}, indent=2) + "\n"
+def change_trusted(path: Path, change: Callable[[list[TrustRecord]], list[TrustRecord]]) -> None:
+    """Replace the user's records by ``change`` of them, in one step, readable only for the user.
+
+    ``model.trust_store`` if the file can't be read or written: what can't be read is never overwritten.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_atomically(path, text.encode("ascii"))
+        with FileLock(path.with_name(f".{path.name}.lock")) as lock:
+            _take(lock)
+            _sweep(path)
+            records = change(load_trusted(path))
+            text = json.dumps({"format": FORMAT, "trusted": [asdict(record) for record in records]}, indent=2) + "\n"
+            if path.exists():
+                _write_atomically(path.with_name(path.name + COPY), path.read_bytes())
+            _write_atomically(path, text.encode("ascii"))
     except OSError as error:
         raise ModelRefused("model.trust_store", file=path.name, detail=_reason(error)) from None
 
 
+def _take(lock: FileLock) -> None:
+    """Wait for whoever else writes; OSError when that takes too long."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while not lock.try_take():
+        if time.monotonic() > deadline:
+            raise OSError("another program is writing it")
+        time.sleep(LOCK_POLL_S)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a writer that was killed left behind; nobody else writes now."""
+    for left in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            left.unlink()
+
+
 def _write_atomically(path: Path, raw: bytes) -> None:
-    file, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, and on the same disk
+    file, beside = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent
+    )  # 0600, and on the same disk
     try:
         with os.fdopen(file, "wb") as stream:
             stream.write(raw)
@@ -124,8 +161,8 @@ def _record(facts: Any) -> TrustRecord:
     sha256 = _sha256(facts)
     if type(facts.get("size")) is not int:
         raise ValueError("no size")
-    name, path, date = (_text(facts.get(key)) for key in ("name", "path", "date"))
-    return TrustRecord(name, sha256, facts["size"], path, date)
+    name, origin, date = (_text(facts.get(key)) for key in ("name", "origin", "date"))
+    return TrustRecord(name, sha256, facts["size"], origin, date)
 
 
 def _sha256(facts: Any) -> str:
@@ -143,5 +180,5 @@ def _text(value: Any) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        return error.strerror or str(error) or type(error).__name__
     return str(error) or type(error).__name__

@@ -2,29 +2,26 @@
 """A look at an ONNX file before ONNX Runtime sees it: it may compute, and nothing else.
 
 Refused are tensors kept in other files or at memory addresses, operators from unknown domains, operators that load
-other files, newer operator sets, ONNX Runtime's own file format, and whatever is no protobuf. The walk reads protobuf's
-wire format (https://protobuf.dev/programming-guides/encoding/) with the field numbers of onnx.proto. Wherever protobuf
-would merge or let the last one win, every occurrence is looked at, so that nothing hides behind a repetition.
+other files, newer operator sets, ONNX Runtime's own file format, and whatever is no protobuf. The walk goes by the
+field numbers of onnx.proto. Wherever protobuf would merge or let the last one win, every occurrence is looked at, so
+that nothing hides behind a repetition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from .refusal import ModelRefused
+from .wire import BYTES, VARINT, Reader, WireError, readable
 
 MAX_OPSET = 24
 MAX_DEPTH = 100  # messages within messages; protobuf's own limit
-MAX_FIELDS = 2_000_000  # of all messages; ordinary models have some ten thousand
+MAX_FIELDS = 300_000  # of all messages; ordinary models have less than ten thousand
 ALLOWED_DOMAINS = (b"", b"ai.onnx", b"ai.onnx.ml", b"com.microsoft")
 FILE_OPERATORS = (b"EPContext",)  # of com.microsoft: loads a compiled graph from a path of its choice
 
 _DEFAULT_DOMAINS = (b"", b"ai.onnx")
 _ORT_FORMAT_MARK = b"ORTM"  # at byte 4: a flatbuffer that ONNX Runtime would take without asking
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 
 # Fields that hold messages, by kind of message.
 _CHILDREN = {
@@ -55,15 +52,15 @@ _TENSOR_DATA_LOCATION = ("tensor", 14)
 _OPSET_DOMAIN = ("opset", 1)
 _OPSET_VERSION = ("opset", 2)
 _WIRE_TYPES = {
-    _MODEL_IR_VERSION: _VARINT,
-    _NODE_OPERATOR: _BYTES,
-    _NODE_DOMAIN: _BYTES,
-    _FUNCTION_DOMAIN: _BYTES,
-    _TENSOR_NAME: _BYTES,
-    _TENSOR_EXTERNAL_DATA: _BYTES,
-    _TENSOR_DATA_LOCATION: _VARINT,
-    _OPSET_DOMAIN: _BYTES,
-    _OPSET_VERSION: _VARINT,
+    _MODEL_IR_VERSION: VARINT,
+    _NODE_OPERATOR: BYTES,
+    _NODE_DOMAIN: BYTES,
+    _FUNCTION_DOMAIN: BYTES,
+    _TENSOR_NAME: BYTES,
+    _TENSOR_EXTERNAL_DATA: BYTES,
+    _TENSOR_DATA_LOCATION: VARINT,
+    _OPSET_DOMAIN: BYTES,
+    _OPSET_VERSION: VARINT,
 }
 
 
@@ -76,30 +73,23 @@ class _Message(NamedTuple):
     depth: int
 
 
-class _Field(NamedTuple):
-    """One field: a number's value is ``value``; for bytes ``start`` and ``end`` say where they lie."""
-
-    number: int
-    wire_type: int
-    value: int
-    start: int
-    end: int
-
-
 def check(data: bytes, file: str = "") -> None:
     """Raise ``ModelRefused`` unless ``data`` is an ONNX model that can do nothing but compute.
 
     Codes: ``model.not_onnx``, ``model.external_data``, ``model.custom_domain``, ``model.opset``; ``file`` is in all.
     The time is bounded: every field is read once, and there may be ``MAX_FIELDS``.
     """
-    _Walk(data, file).run()
+    try:
+        _Walk(data, file).run()
+    except WireError as error:
+        raise ModelRefused("model.not_onnx", file=file, detail=str(error)) from None
 
 
 class _Walk:
     def __init__(self, data: bytes, file: str) -> None:
         self._data = data
         self._file = file
-        self._fields_left = MAX_FIELDS
+        self._reader = Reader(data, MAX_FIELDS)
         self._seen: set[tuple[str, int]] = set()
 
     def run(self) -> None:
@@ -122,10 +112,10 @@ class _Walk:
         found = []
         texts: dict[int, list[bytes]] = {}
         numbers: dict[int, list[int]] = {}
-        for field in self._fields(message.start, message.end):
+        for field in self._reader.fields(message.start, message.end):
             key = (message.kind, field.number)
             child = children.get(field.number)
-            expected = _BYTES if child else _WIRE_TYPES.get(key)
+            expected = BYTES if child else _WIRE_TYPES.get(key)
             if expected is None:
                 continue
             if field.wire_type != expected:
@@ -133,7 +123,7 @@ class _Walk:
             self._seen.add(key)
             if child:
                 found.append(_Message(child, field.start, field.end, message.depth + 1))
-            elif expected == _BYTES:
+            elif expected == BYTES:
                 texts.setdefault(field.number, []).append(self._data[field.start : field.end])
             else:
                 numbers.setdefault(field.number, []).append(field.value)
@@ -150,7 +140,7 @@ class _Walk:
             outside = _TENSOR_EXTERNAL_DATA[1] in texts or any(numbers.get(_TENSOR_DATA_LOCATION[1], []))
             if outside:
                 name = texts.get(_TENSOR_NAME[1], [b""])[-1]
-                raise ModelRefused("model.external_data", file=self._file, where=_readable(name) or "a tensor")
+                raise ModelRefused("model.external_data", file=self._file, where=readable(name) or "a tensor")
         elif kind == "opset":
             domains = texts.get(_OPSET_DOMAIN[1], [b""])
             self._check_opset(domains, max(numbers.get(_OPSET_VERSION[1], [0])))
@@ -158,60 +148,17 @@ class _Walk:
     def _check_domains(self, domains: list[bytes]) -> None:
         for domain in domains:
             if domain not in ALLOWED_DOMAINS:
-                raise ModelRefused("model.custom_domain", file=self._file, domain=_readable(domain))
+                raise ModelRefused("model.custom_domain", file=self._file, domain=readable(domain))
 
     def _check_operators(self, operators: list[bytes]) -> None:
         for operator in operators:
             if operator in FILE_OPERATORS:
-                where = f"the operator {_readable(operator)}"
+                where = f"the operator {readable(operator)}"
                 raise ModelRefused("model.external_data", file=self._file, where=where)
 
     def _check_opset(self, domains: list[bytes], version: int) -> None:
         if version > MAX_OPSET and any(domain in _DEFAULT_DOMAINS for domain in domains):
             raise ModelRefused("model.opset", file=self._file, expected=MAX_OPSET, found=version)
 
-    def _fields(self, at: int, end: int) -> Iterator[_Field]:
-        """The fields of the message in ``data[at:end]``; refuses what reaches beyond its end."""
-        while at < end:
-            self._fields_left -= 1
-            if self._fields_left < 0:
-                raise self._not_onnx(f"it has more than {MAX_FIELDS} fields")
-            tag, at = self._varint(at, end)
-            number, wire_type = tag >> 3, tag & 7
-            if not 0 < number < 2**29:
-                raise self._not_onnx(f"byte {at}: field number {number}")
-            value, start = 0, at
-            if wire_type == _VARINT:
-                value, at = self._varint(at, end)
-            elif wire_type == _BYTES:
-                size, start = self._varint(at, end)
-                at = start + size
-            elif wire_type in _FIXED_SIZES:
-                at += _FIXED_SIZES[wire_type]
-            else:
-                raise self._not_onnx(f"byte {at}: wire type {wire_type}")
-            if at > end:
-                raise self._not_onnx(f"byte {start}: a field reaches beyond its end, as if cut off")
-            yield _Field(number, wire_type, value, start, at)
-
-    def _varint(self, at: int, end: int) -> tuple[int, int]:
-        """The number that begins at ``at``, and where it ends; at most ten bytes, as protobuf has it."""
-        value = 0
-        for shift in range(0, 70, 7):
-            if at >= end:
-                raise self._not_onnx(f"byte {at}: a number is cut off")
-            byte = self._data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value & 0xFFFF_FFFF_FFFF_FFFF, at
-        raise self._not_onnx(f"byte {at}: an endless number")
-
     def _not_onnx(self, reason: str) -> ModelRefused:
         return ModelRefused("model.not_onnx", file=self._file, detail=reason)
-
-
-def _readable(raw: bytes) -> str:
-    """Bytes from the file as a short text that is safe to show."""
-    text = raw[:60].decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a model's bytes are the ones meant. A file is read once; what was hashed is what runs.
 
-The project vouches for the files in ``checksums.json``. For any other file the user says so once (``trust_file``), and
-the digest is kept in ``trusted.json`` in their configuration folder. There is no way around this.
+The project vouches for the files in ``checksums.json``, and for a fetched file whose digest its publisher gives (the
+catalogue says where). For any other file the user says so once (``trust_file``), and the digest is kept in
+``trusted.json`` in their configuration folder. There is no way around this.
 """
 
 from __future__ import annotations
@@ -17,12 +18,27 @@ from pathlib import Path
 from ..filters.environment.folders import config_folder
 from . import onnx_guard
 from .catalog import ModelEntry
-from .digests import TrustRecord, load_checksums, load_trusted, now, save_trusted
+from .digests import TrustRecord, change_trusted, load_checksums, load_trusted, now
+from .onnx_ports import Ports, read_ports
+from .places import ROOT, find_file, shipped_models_folder
 from .refusal import ModelRefused
 
-__all__ = ["ModelRefused", "TrustRecord", "VerifiedModel", "digest_file", "read_model", "trust_file"]
+__all__ = [
+    "Candidate",
+    "ModelRefused",
+    "TrustRecord",
+    "VerifiedModel",
+    "digest",
+    "digest_file",
+    "forget",
+    "look_at",
+    "project_digest",
+    "read_model",
+    "store_path",
+    "trust_file",
+    "trust_records",
+]
 
-ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 2**30
 _MB = 2**20
 
@@ -38,6 +54,16 @@ class VerifiedModel:
     entry: ModelEntry | None = None
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A file that passed the guard, to be shown before anybody trusts it; ``ports`` is what it takes and gives."""
+
+    path: Path
+    data: bytes = field(repr=False)
+    sha256: str
+    ports: Ports
+
+
 def read_model(model: ModelEntry | Path, root: Path = ROOT) -> VerifiedModel:
     """Read, verify and look through a model: a catalogue entry's file or a file of the user's own.
 
@@ -47,56 +73,90 @@ def read_model(model: ModelEntry | Path, root: Path = ROOT) -> VerifiedModel:
     entry = model if isinstance(model, ModelEntry) else None
     path = _entry_path(model, root) if isinstance(model, ModelEntry) else model
     data = _read(path)
-    sha256 = hashlib.sha256(data).hexdigest()
-    vouched_by = _vouch(path.name, sha256, root, by_name_only=entry is not None)
+    sha256 = digest(data)
+    vouched_by = _vouch(path.name, sha256, root, entry)
     onnx_guard.check(data, path.name)
     return VerifiedModel(data, sha256, vouched_by, path.name, entry)
 
 
+def look_at(path: Path) -> Candidate:
+    """Read a file and look through it, whoever vouches for it; ``ModelRefused`` if nobody should."""
+    data = _read(path)
+    onnx_guard.check(data, path.name)
+    return Candidate(path, data, digest(data), read_ports(data, path.name))
+
+
+def project_digest(entry: ModelEntry, root: Path = ROOT) -> str | None:
+    """The digest that the project vouches for, of the file of a catalogue model; None where it vouches for none."""
+    return load_checksums(root / "checksums.json").get(entry.file) or _official_digest(entry)
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def digest_file(path: Path) -> str:
     """The SHA-256 of a file as ``read_model`` would read it, in hexadecimal; ``ModelRefused`` if it can't be read."""
-    return hashlib.sha256(_read(path)).hexdigest()
+    return digest(_read(path))
 
 
-def trust_file(path: Path) -> TrustRecord:
+def trust_file(path: Path, shown_sha256: str | None = None, origin: str | None = None) -> TrustRecord:
     """Remember that the user trusts this file as it is now. Only ever called because the user asked for it.
 
-    Raises ``ModelRefused`` if the file can't be read, or the store can't be read or written.
+    With ``shown_sha256`` only if it is still what the user was shown. ``origin`` is where it was fetched from; by
+    default the path. Raises ``ModelRefused`` if the file can't be read, or the store can't be read or written.
     """
     data = _read(path)
-    record = TrustRecord(path.name, hashlib.sha256(data).hexdigest(), len(data), str(path.absolute()), now())
-    store = _store_path()
-    records = [old for old in load_trusted(store) if (old.name, old.sha256) != (record.name, record.sha256)]
-    save_trusted(store, [*records, record])
+    sha256 = digest(data)
+    if shown_sha256 not in (None, sha256):
+        raise ModelRefused("model.digest_mismatch", file=path.name, expected=str(shown_sha256), found=sha256)
+    record = TrustRecord(path.name, sha256, len(data), origin or str(path.absolute()), now())
+    change_trusted(store_path(), lambda records: [*_others(records, record.name, sha256), record])
     return record
 
 
-def user_models_folder() -> Path:
-    """Where a user keeps the files of catalogue models that do not ship."""
-    return config_folder() / "models"
+def trust_records() -> list[TrustRecord]:
+    """What the user trusts, oldest first; ``model.trust_store`` if that can't be read."""
+    return load_trusted(store_path())
 
 
-def _store_path() -> Path:
+def forget(name: str, sha256: str) -> None:
+    """Take trust in a file back; ``model.trust_store`` if the store can't be read or written."""
+    if len(_others(trust_records(), name, sha256)) < len(trust_records()):
+        change_trusted(store_path(), lambda records: _others(records, name, sha256))
+
+
+def _official_digest(entry: ModelEntry) -> str | None:
+    """The digest that its publisher gives for the very file that runs."""
+    return entry.download.sha256 if entry.download and entry.download.format == "onnx" else None
+
+
+def _others(records: list[TrustRecord], name: str, sha256: str) -> list[TrustRecord]:
+    return [record for record in records if (record.name, record.sha256) != (name, sha256)]
+
+
+def store_path() -> Path:
+    """The file of what the user trusts (it may not exist)."""
     return config_folder() / "trusted.json"
 
 
 def _entry_path(entry: ModelEntry, root: Path) -> Path:
-    shipped = root / "models" / "weights" / entry.file
-    own = user_models_folder() / entry.file
-    return own if not os.path.lexists(shipped) and os.path.lexists(own) else shipped
+    return find_file(entry, root) or shipped_models_folder(root) / entry.file
 
 
-def _vouch(name: str, sha256: str, root: Path, by_name_only: bool) -> str:
+def _vouch(name: str, sha256: str, root: Path, entry: ModelEntry | None) -> str:
     """Who vouches for these bytes; ``model.digest_mismatch`` or ``model.untrusted`` if nobody does."""
     project = load_checksums(root / "checksums.json")
-    if project.get(name) == sha256 or (not by_name_only and sha256 in project.values()):
+    expected = project.get(name) or (_official_digest(entry) if entry else None)
+    if expected == sha256 or (entry is None and sha256 in project.values()):
         return "project"
-    if by_name_only and name in project:
-        raise ModelRefused("model.digest_mismatch", file=name, expected=project[name], found=sha256)
-    records = load_trusted(_store_path())
-    if any(record.sha256 == sha256 and (record.name == name or not by_name_only) for record in records):
+    if entry is not None and expected:
+        raise ModelRefused("model.digest_mismatch", file=name, expected=expected, found=sha256)
+    records = load_trusted(store_path())
+    if any(record.sha256 == sha256 and (record.name == name or entry is None) for record in records):
         return "user"
-    known = [project[name]] if name in project else [old.sha256 for old in records if old.name == name]
+    known = [expected] if expected else [old.sha256 for old in records if old.name == name]
     if known:
         raise ModelRefused("model.digest_mismatch", file=name, expected=known[-1], found=sha256)
     raise ModelRefused("model.untrusted", file=name, found=sha256)

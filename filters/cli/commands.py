@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from . import models_parser
 from .errors import CommandError
 
 BENCH_PARTS = ("engine", "obs")
@@ -17,7 +18,7 @@ def run(arguments: Sequence[str]) -> int:
     """Parse and run; see ``filters.cli.main`` for the exit codes."""
     parser = make_parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.command != "test":
+    if others and options.command not in ("test", "train"):
         parser.error(f"unknown arguments: {' '.join(others)}")
     options.others = others
     command: Command = options.run
@@ -55,12 +56,9 @@ def make_parser() -> argparse.ArgumentParser:
     install.add_argument("--python", type=Path, metavar="PATH", help="the Python that builds it (3.10 to 3.14, 64-bit)")
     install.set_defaults(run=_install_engine)
 
-    models = add("models", help="list the models, where they are and whether their digests are right")
-    models.set_defaults(run=_models)
-
-    trust = add("trust", help="trust an ONNX file of your own, as it is now", description=_TRUST)
-    trust.add_argument("file", type=Path)
-    trust.set_defaults(run=_trust)
+    models = add("models", help="list, fetch, check and trust models: see docs/models.md")
+    models_parser.add_arguments(models)
+    models.set_defaults(run=models_parser.run)
 
     test = add("test", help="set up what the tests need, and run all checks and tests", description=_TEST)
     test.add_argument("--no-check", action="store_true", help="run the tests only, not the checks before them")
@@ -78,6 +76,11 @@ def make_parser() -> argparse.ArgumentParser:
     bench.add_argument("--measure-only", action="store_true", help=argparse.SUPPRESS)
     bench.set_defaults(run=_bench)
 
+    # Its steps parse their arguments themselves, in an environment of their own.
+    train = add("train", help="train a network of your own: see docs/training.md", add_help=False)
+    train.add_argument("words", nargs=argparse.REMAINDER)
+    train.set_defaults(run=_train)
+
     docs = add("docs", help="make docs/settings.md anew from the settings and their texts")
     docs.set_defaults(run=_docs)
 
@@ -89,10 +92,6 @@ def make_parser() -> argparse.ArgumentParser:
 _DEMO = (
     "Installs what is missing, starts real OBS with the filter on a moving portrait, and saves a picture before and "
     "after. With a screen OBS stays open for you to play with. Your own OBS settings are neither read nor written."
-)
-_TRUST = (
-    "Remembers the file's SHA-256 digest in your configuration folder, so that the engine may run it. A model can make "
-    "the engine compute anything: do this only if you know where the file comes from."
 )
 _BENCH = (
     "Measures a real engine process, and real OBS on a hidden screen with the filter, with OBS's own Chroma Key and "
@@ -125,6 +124,12 @@ def _bench(options: argparse.Namespace) -> int:
     return bench(options.parts, options.write)
 
 
+def _train(options: argparse.Namespace) -> int:
+    from .train import train
+
+    return train([*options.others, *options.words])
+
+
 def _docs(_options: argparse.Namespace) -> int:
     from .docs_settings import write_page
 
@@ -135,18 +140,6 @@ def _install_engine(options: argparse.Namespace) -> int:
     from .install_engine import install_engine
 
     return install_engine(again=options.again, python=options.python)
-
-
-def _models(_options: argparse.Namespace) -> int:
-    from .models import list_models
-
-    return list_models()
-
-
-def _trust(options: argparse.Namespace) -> int:
-    from .models import trust_file
-
-    return trust_file(options.file)
 
 
 def _test(options: argparse.Namespace) -> int:

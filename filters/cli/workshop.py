@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the demo and the tests need beside the engine: a Python environment here, and programs of the system."""
+"""What demo, tests and training need beside the engine: Python environments here, and programs of the system."""
 
 import hashlib
 import os
@@ -15,11 +15,14 @@ from .progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
-VENV_LOG = ROOT / ".venv.log"
+VENV_TRAINING = ROOT / ".venv-training"
 APT_LOG = ROOT / ".apt.log"
 FOR_DEMO = ROOT / "tests" / "obs" / "harness" / "requirements.txt"
 FOR_TESTS = ROOT / "tests" / "requirements.txt"
-EXPECTED_BYTES = {FOR_DEMO: 250_000_000, FOR_TESTS: 650_000_000}
+FOR_TRAINING = ROOT / "models" / "training" / "requirements.txt"
+# On Linux PyTorch brings CUDA's libraries along.
+_WITH_PYTORCH = 6_000_000_000 if sys.platform.startswith("linux") else 1_700_000_000
+EXPECTED_BYTES = {FOR_DEMO: 250_000_000, FOR_TESTS: _WITH_PYTORCH, FOR_TRAINING: _WITH_PYTORCH}
 # Program, or file, and the Debian package that brings it.
 PACKAGES = {
     "obs": "obs-studio",
@@ -32,10 +35,13 @@ PACKAGES = {
 COMPANIONS = ["libgl1-mesa-dri", "fonts-dejavu-core"]
 
 
-def prepare_venv(requirements: Path) -> Path:
-    """The interpreter of ``.venv`` with everything in ``requirements``, installed first if need be."""
-    python = interpreter_in(VENV)
-    stamp = VENV / f"{requirements.parent.name}-requirements.sha256"
+def prepare_venv(requirements: Path, environment: Path = VENV) -> Path:
+    """The interpreter of ``environment`` with everything in ``requirements``, installed first if need be.
+
+    What pip said is in a file beside it that is called as it, with ``.log`` behind.
+    """
+    python, log = interpreter_in(environment), environment.with_name(f"{environment.name}.log")
+    stamp = environment / f"{requirements.parent.name}-requirements.sha256"
     digest = _digest(requirements)
     if python.exists() and stamp.exists() and stamp.read_text() == digest:
         return python
@@ -43,9 +49,9 @@ def prepare_venv(requirements: Path) -> Path:
         with Progress("Preparing Python packages") as progress:
             if not python.exists():
                 progress(0.0, "creating the environment")
-                shutil.rmtree(VENV, ignore_errors=True)
-                make_virtual_environment(VENV, find_interpreter(), VENV_LOG)
-            pip_install(VENV, requirements, VENV_LOG, progress, EXPECTED_BYTES[requirements])
+                shutil.rmtree(environment, ignore_errors=True)
+                make_virtual_environment(environment, find_interpreter(), log)
+            pip_install(environment, requirements, log, progress, EXPECTED_BYTES[requirements])
             progress(1.0, "ready")
     except BuildError as error:
         raise CommandError(str(error)) from error

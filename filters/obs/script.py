@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...models import trust
-from ...models.catalog import default_model_id, load_catalog
+from ...models.catalog import default_model_id, find_model, load_catalog
+from ...models.places import find_file
 from .. import VERSION
 from ..bridge.messages import DEVICES, LOG_LEVELS
 from ..bridge.problems import Problem
@@ -42,6 +43,7 @@ class Script:
         self._registration = Registration(self._obs, self._host)
         self._installation = Installation(self._host)
         self._own_model_file = ""
+        self._shown: tuple[str, str | None] = ("", None)  # the own file that the dialog showed, and its digest
 
     def description(self) -> str:
         """The rich text above the properties."""
@@ -70,10 +72,7 @@ class Script:
         """The properties changed: tell the engine."""
         get = functools.partial(self._obspython.obs_data_get_string, settings)
         model, self._own_model_file = get("model"), get("own_model_file")
-        if model == OWN_FILE:
-            model = f"file:{self._own_model_file}"
-        elif model not in load_catalog():
-            model = default_model_id()
+        model = f"file:{self._own_model_file}" if model == OWN_FILE else self._present_id(settings, model)
         device, log_level = get("device"), get("log_level")
         self._host.configure(
             model,
@@ -81,22 +80,32 @@ class Script:
             log_level if log_level in LOG_LEVELS else "info",
         )
 
+    def _present_id(self, settings: Any, model: str) -> str:
+        """The model that an id means: another may have replaced it, and then the setting names that from now on."""
+        entry = find_model(model)
+        if entry is None:
+            return default_model_id()
+        if entry.id != model:
+            self._obspython.obs_data_set_string(settings, "model", entry.id)
+        return entry.id
+
     def properties(self) -> Any:
         """The dialog in Tools, Scripts."""
         obs = self._obspython
         properties = obs.obs_properties_create()
-        models = [(entry.id, entry.name) for entry in load_catalog().values()]
+        models = [(entry.id, entry.name) for entry in load_catalog().values() if find_file(entry)]
         models.append((OWN_FILE, text("script.model.own")))
         self._add_list(properties, "model", models)
         own = obs.obs_properties_add_path(
             properties, "own_model_file", text("script.own_model_file.label"), obs.OBS_PATH_FILE, "ONNX (*.onnx)", ""
         )
         obs.obs_property_set_long_description(own, text("script.own_model_file.tooltip"))
-        digest = self._own_digest()
+        digest, facts = self._own_file_words()
         if digest:
-            words = text("script.digest", sha256=digest)
-            obs.obs_properties_add_text(properties, "own_model_digest", words, obs.OBS_TEXT_INFO)
+            obs.obs_properties_add_text(properties, "own_model_digest", digest, obs.OBS_TEXT_INFO)
         self._add_button(properties, "trust", text("script.trust.label"), self._trust_pressed)
+        if facts:
+            obs.obs_properties_add_text(properties, "own_model_facts", facts, obs.OBS_TEXT_INFO)
         self._add_list(properties, "device", [(device, text(f"script.device.{device}")) for device in DEVICES])
         self._add_button(properties, "install", self._installation.label(), self._install_pressed)
         levels = [(level, text(f"script.log_level.{level}")) for level in LOG_LEVELS]
@@ -118,18 +127,33 @@ class Script:
         made = self._obspython.obs_properties_add_button(properties, key, label, lambda *words: pressed(*words))
         self._obspython.obs_property_set_long_description(made, text(f"script.{key}.tooltip"))
 
-    def _own_digest(self) -> str:
-        """The digest of the user's own file, in groups that a narrow dialog can wrap; empty if there is no file."""
+    def _own_file_words(self) -> tuple[str, str]:
+        """What a user should see before they trust their own file: its digest, and size, inputs and outputs.
+
+        For a file that may not run whoever trusts it: no digest, and why. Nothing where no file is set.
+        """
+        self._shown = ("", None)
+        if not self._own_model_file:
+            return "", ""
         try:
-            sha256 = trust.digest_file(Path(self._own_model_file)) if self._own_model_file else ""
-        except (OSError, trust.ModelRefused):
-            return ""
-        return " ".join(sha256[start : start + 16] for start in range(0, len(sha256), 16))
+            candidate = trust.look_at(Path(self._own_model_file))
+        except trust.ModelRefused as refusal:
+            return "", describe(Problem(refusal.code, refusal.params))
+        self._shown = (self._own_model_file, candidate.sha256)
+        # In groups that a narrow dialog can wrap.
+        sha256 = " ".join(candidate.sha256[start : start + 16] for start in range(0, 64, 16))
+        inputs, outputs = (", ".join(map(str, ports)) for ports in candidate.ports[:2])
+        size_mb = f"{len(candidate.data) / 1e6:.1f}"
+        facts = text("script.own_model_facts", size_mb=size_mb, inputs=inputs, outputs=outputs)
+        return text("script.digest", sha256=sha256), facts
 
     def _trust_pressed(self, properties: Any, button: Any) -> bool:
-        """The user vouches for the file that is set as own model."""
+        """The user vouches for the file that is set as own model: for the bytes that the dialog showed, if it did."""
+        path, shown_sha256 = self._shown
         try:
-            record = trust.trust_file(Path(self._own_model_file))
+            record = trust.trust_file(
+                Path(self._own_model_file), shown_sha256 if path == self._own_model_file else None
+            )
         except trust.ModelRefused as error:
             self._obs.log(LOG_WARNING, describe(Problem(error.code, error.params)))
             return True

@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+
+from . import rules
 
 FOLDER = Path(__file__).resolve().parent
 MAX_SIDE_PX = 1024
+FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}\.onnx"  # what a model's file may be called on every system
 
-_ID = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}\.onnx")
+KINDS = ("logits", "probability", "softmax_logits", "classes", "saliency")
+USES = ("portrait", "person", "matting", "saliency")
+FORMATS = ("onnx", "tflite", "pytorch", "tensorflow", "tfjs")
 
 
 class CatalogError(Exception):
@@ -27,7 +27,8 @@ class InputSpec:
     """What a model takes: one picture of ``height`` x ``width`` pixels, ``x = (pixel * scale - mean) / std``.
 
     ``tensor`` is the input's name in the graph (None: the first); ``layout`` NCHW or NHWC; ``channels`` RGB or BGR;
-    ``mean`` and ``std`` have one number per channel, in that order.
+    ``mean`` and ``std`` have one number per channel, in that order. With ``multiple_of`` the graph takes any sides that
+    are multiples of it, and ``width`` and ``height`` are those to use; without, they are the only ones.
     """
 
     tensor: str | None
@@ -38,24 +39,83 @@ class InputSpec:
     scale: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    multiple_of: int | None = None
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What a model gives: ``kind`` is logits, probability or softmax_logits; ``channel`` is the person's.
+    """What a model gives in the output ``tensor`` (its name in the graph; None: the first); ``layout`` NCHW or NHWC.
 
-    ``tensor`` is the output's name in the graph (None: the first); ``layout`` NCHW or NHWC.
+    ``kind`` is ``logits`` (of a sigmoid), ``probability`` (0 to 1), ``softmax_logits`` (one channel for each class,
+    before the softmax), ``classes`` (the number of the likeliest class for each pixel) or ``saliency`` (any numbers,
+    stretched to 0 to 1 frame by frame: in an empty room that makes a person of noise). ``channel`` is the person's, or
+    for ``classes`` the person's number. ``inverted``: it is the background's instead, and the person is all else.
     """
 
     tensor: str | None
     kind: str
     layout: str
     channel: int
+    inverted: bool = False
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """What a recurrent model remembers: after each frame the tensor ``output`` becomes ``input`` of the next.
+
+    The first frame gets zeros of ``shape``.
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ConstantSpec:
+    """An input that is no picture and stays as it is: ``shape`` filled with ``value`` (float32)."""
+
+    input: str
+    shape: tuple[int, ...]
+    value: float
+
+
+@dataclass(frozen=True)
+class Download:
+    """The publisher's own file: where it is, and how to know it.
+
+    ``sha256`` is set only where the publisher gives it; ``digest_note`` says where, or why there is none. ``hint`` is
+    something weaker of theirs, ``md5:…`` or the beginning of a digest, ``sha256:…``: it can refuse a file, never vouch
+    for it.
+    """
+
+    url: str
+    format: str
+    digest_note: str
+    sha256: str | None = None
+    hint: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What we measured: person IoU (threshold .5) on portraits and on street pictures, ms a frame on one CPU thread."""
+
+    on: str
+    portraits_iou: float | None = None
+    street_iou: float | None = None
+    cpu_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One known model. ``file`` is a name in ``models/weights`` or in the user's folder of models."""
+    """One known model. ``file`` is a name in ``models/weights`` or in the user's folder of models.
+
+    ``source`` is the publisher's page, ``note`` what one should know before choosing it. ``use`` is what it was made
+    for: ``portrait`` (head and shoulders), ``person``, ``matting`` (hair, soft edges), ``saliency`` (whatever stands
+    out). ``replaces`` are former ids: a setting that names one means this model. ``is_default`` marks the one model
+    that runs when nobody chose another.
+    """
 
     id: str
     name: str
@@ -65,11 +125,23 @@ class ModelEntry:
     note: str
     input: InputSpec
     output: OutputSpec
+    use: str = "person"
+    paper: str | None = None
+    opset: int | None = None
+    recurrence: tuple[StateSpec, ...] = ()
+    constants: tuple[ConstantSpec, ...] = ()
+    download: Download | None = None
+    measured: Measured | None = None
+    replaces: tuple[str, ...] = ()
+    is_default: bool = False
 
 
 def default_model_id() -> str:
-    """The model that ships and runs when nobody chose another."""
-    return "person_unet_256x144"
+    """The model that ships and runs when nobody chose another. Raises ``CatalogError``."""
+    for entry in load_catalog().values():
+        if entry.is_default:
+            return entry.id
+    raise CatalogError("no model is the default")
 
 
 def load_catalog(folder: Path = FOLDER) -> dict[str, ModelEntry]:
@@ -78,13 +150,22 @@ def load_catalog(folder: Path = FOLDER) -> dict[str, ModelEntry]:
     for path in sorted(folder.glob("*.json")):
         entry = _load_entry(path)
         entries[entry.id] = entry
+    _check_together(entries)
     return entries
+
+
+def find_model(model_id: str, folder: Path = FOLDER) -> ModelEntry | None:
+    """The entry that an id, or a former id, means; None if there is none. Raises ``CatalogError``."""
+    entries = load_catalog(folder)
+    if model_id in entries:
+        return entries[model_id]
+    return next((entry for entry in entries.values() if model_id in entry.replaces), None)
 
 
 def _load_entry(path: Path) -> ModelEntry:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        entry = _build(ModelEntry, values, _ENTRY_RULES)
+        entry = rules.build(ModelEntry, values, _ENTRY_RULES)
     except (OSError, ValueError, RecursionError) as error:
         raise CatalogError(f"{path.name}: {error}") from None
     if entry.id != path.stem:
@@ -92,108 +173,77 @@ def _load_entry(path: Path) -> ModelEntry:
     return entry
 
 
-_Spec = TypeVar("_Spec", ModelEntry, InputSpec, OutputSpec)
-_Rule = Callable[[Any], Any]  # returns the value, raises ValueError
+def _check_together(entries: dict[str, ModelEntry]) -> None:
+    """No two entries may mean the same id or the same file, or both be the default."""
+    taken: dict[str, str] = dict.fromkeys(entries, "an id")
+    files: dict[str, str] = {}
+    for entry in entries.values():
+        for former in entry.replaces:
+            if former in taken:
+                raise CatalogError(f"{entry.id}.json: replaces: {former} is {taken[former]} already")
+            taken[former] = f"replaced by {entry.id}"
+        if entry.file in files:
+            raise CatalogError(f"{entry.id}.json: file: {entry.file} belongs to {files[entry.file]}")
+        files[entry.file] = entry.id
+    if len(defaults := [entry.id for entry in entries.values() if entry.is_default]) > 1:
+        raise CatalogError(f"{defaults[1]}.json: is_default: so is {defaults[0]}")
 
 
-def _build(kind: type[_Spec], values: object, rules: Mapping[str, _Rule]) -> _Spec:
-    """A ``kind`` from a JSON object that has exactly its fields; ``ValueError`` names the field that is wrong."""
-    if not isinstance(values, dict):
-        raise ValueError(f"expected an object, found {values!r:.50}")
-    names = {field.name for field in fields(kind)}
-    if odd := sorted(names ^ values.keys()):
-        raise ValueError(f"{odd[0]}: {'missing' if odd[0] in names else 'unknown'}")
-    checked = {}
-    for name, rule in rules.items():
-        try:
-            checked[name] = rule(values[name])
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return kind(**checked)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError(f"expected a line of text, found {value!r:.50}")
-    return value
-
-
-def _matching(pattern: re.Pattern[str]) -> _Rule:
-    def rule(value: Any) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(f"expected {pattern.pattern}, found {value!r:.50}")
-        return value
-
-    return rule
-
-
-def _one_of(*choices: str) -> _Rule:
-    def rule(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}, found {value!r:.50}")
-        return str(value)
-
-    return rule
-
-
-def _whole(low: int, high: int) -> _Rule:
-    def rule(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:
-            raise ValueError(f"expected {low} to {high}, found {value!r:.50}")
-        return value
-
-    return rule
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"expected a number, found {value!r:.50}")
-    return float(value)
-
-
-def _positive(value: Any) -> float:
-    if _number(value) <= 0:
-        raise ValueError(f"expected more than 0, found {value!r:.50}")
-    return float(value)
-
-
-def _three(rule: _Rule) -> _Rule:
-    def three(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) != 3:
-            raise ValueError(f"expected three numbers, found {value!r:.50}")
-        return tuple(rule(item) for item in value)
-
-    return three
-
-
-def _tensor_name(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-_LAYOUT = _one_of("NCHW", "NHWC")
+_ID = rules.matching(r"[a-z0-9][a-z0-9_]{0,63}")
+_LAYOUT = rules.one_of("NCHW", "NHWC")
+_SIDE = rules.whole(1, MAX_SIDE_PX)
+_TENSOR = rules.optional(rules.text)
+_SHAPE = rules.several(rules.whole(1, 4096), 6)
 _INPUT_RULES = {
-    "tensor": _tensor_name,
-    "width": _whole(1, MAX_SIDE_PX),
-    "height": _whole(1, MAX_SIDE_PX),
+    "tensor": _TENSOR,
+    "width": _SIDE,
+    "height": _SIDE,
     "layout": _LAYOUT,
-    "channels": _one_of("RGB", "BGR"),
-    "scale": _positive,
-    "mean": _three(_number),
-    "std": _three(_positive),
+    "channels": rules.one_of("RGB", "BGR"),
+    "scale": rules.positive,
+    "mean": rules.three(rules.number),
+    "std": rules.three(rules.positive),
+    "multiple_of": rules.optional(_SIDE),
 }
 _OUTPUT_RULES = {
-    "tensor": _tensor_name,
-    "kind": _one_of("logits", "probability", "softmax_logits"),
+    "tensor": _TENSOR,
+    "kind": rules.one_of(*KINDS),
     "layout": _LAYOUT,
-    "channel": _whole(0, 4095),
+    "channel": rules.whole(0, 4095),
+    "inverted": rules.yes_or_no,
 }
-_ENTRY_RULES = {
-    "id": _matching(_ID),
-    "name": _text,
-    "file": _matching(_FILE),
-    "license": _text,
-    "source": _text,
-    "note": _text,
-    "input": lambda value: _build(InputSpec, value, _INPUT_RULES),
-    "output": lambda value: _build(OutputSpec, value, _OUTPUT_RULES),
+_STATE_RULES = {"input": rules.text, "output": rules.text, "shape": _SHAPE}
+_CONSTANT_RULES = {"input": rules.text, "shape": _SHAPE, "value": rules.number}
+_DOWNLOAD_RULES = {
+    "url": rules.matching(r"https://[a-z0-9.-]+/[\x21-\x7e]+"),
+    "format": rules.one_of(*FORMATS),
+    "digest_note": rules.text,
+    "sha256": rules.optional(rules.matching(r"[0-9a-f]{64}")),
+    "hint": rules.optional(rules.matching(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,63}")),
+    "size": rules.optional(rules.whole(1, 2**40)),
+}
+_MEASURED_RULES = {
+    "on": rules.text,
+    "portraits_iou": rules.optional(rules.share),
+    "street_iou": rules.optional(rules.share),
+    "cpu_ms": rules.optional(rules.positive),
+}
+_ENTRY_RULES: dict[str, rules.Rule] = {
+    "id": _ID,
+    "name": rules.text,
+    "file": rules.matching(FILE_NAME),
+    "license": rules.text,
+    "source": rules.text,
+    "note": rules.text,
+    "input": lambda value: rules.build(InputSpec, value, _INPUT_RULES),
+    "output": lambda value: rules.build(OutputSpec, value, _OUTPUT_RULES),
+    "use": rules.one_of(*USES),
+    "paper": rules.optional(rules.text),
+    "opset": rules.optional(rules.whole(1, 1000)),
+    "recurrence": rules.several(lambda value: rules.build(StateSpec, value, _STATE_RULES), 64),
+    "constants": rules.several(lambda value: rules.build(ConstantSpec, value, _CONSTANT_RULES), 64),
+    "download": rules.optional(lambda value: rules.build(Download, value, _DOWNLOAD_RULES)),
+    "measured": rules.optional(lambda value: rules.build(Measured, value, _MEASURED_RULES)),
+    "replaces": rules.several(_ID, 16),
+    "is_default": rules.yes_or_no,
 }

@@ -4,12 +4,15 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from background_filter.models import digests
+from background_filter.models import digests, trust
+from background_filter.models.places import ROOT
 from background_filter.models.trust import ModelRefused, read_model, trust_file
 from background_filter.tests.models.product import (
     GOOD,
@@ -109,6 +112,74 @@ def test_a_store_that_is_a_link_or_a_folder_vouches_for_nothing(root: Path, tmp_
     assert refusal_of(path, root).code == "model.trust_store"
 
 
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != ".trusted.json.lock")
+
+
+def test_the_store_before_stays_as_a_copy_that_can_take_its_place(root: Path, tmp_path: Path, config: Path) -> None:
+    first, second = own_file(tmp_path), own_file(tmp_path, GOOD + b"\x28\x01", "second.onnx")
+    trust_file(first)
+    before = (config / "trusted.json").read_bytes()
+    trust_file(second)
+    copy = config / "trusted.json.copy"
+    assert copy.read_bytes() == before
+    (config / "trusted.json").write_text("{")
+    assert refusal_of(first, root).code == "model.trust_store"
+    with pytest.raises(ModelRefused):
+        trust_file(second)
+    assert copy.read_bytes() == before  # a damaged store never becomes the copy
+    copy.replace(config / "trusted.json")
+    assert read_model(first, root).vouched_by == "user"
+
+
+def test_where_a_fetched_file_came_from_is_kept(tmp_path: Path) -> None:
+    record = trust_file(own_file(tmp_path), origin="https://example.org/own.onnx")
+    assert trust.trust_records() == [record]
+    assert record.origin == "https://example.org/own.onnx"
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import obs_background_filter
+from pathlib import Path
+from background_filter.models.trust import trust_file
+for number in range(int(sys.argv[4])):
+    path = Path(sys.argv[2]) / f"{sys.argv[3]}{number}.onnx"
+    path.write_bytes(path.name.encode())
+    trust_file(path)
+    print(path.name, flush=True)
+"""
+
+
+def start_writer(folder: Path, name: str, times: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", WRITER, str(ROOT), str(folder), name, str(times)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_programs_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    writers = [start_writer(tmp_path, name, 20) for name in "ab"]
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    names = {record.name for record in trust.trust_records()}
+    assert names == {f"{name}{number}.onnx" for name in "ab" for number in range(20)}
+
+
+@pytest.mark.parametrize("lines", [1, 4, 9])
+def test_a_writer_that_is_killed_loses_at_most_what_it_had_not_said(tmp_path: Path, config: Path, lines: int) -> None:
+    with start_writer(tmp_path, "a", 10_000) as writer:
+        assert writer.stdout is not None
+        said = [writer.stdout.readline().strip() for _ in range(lines)]
+        writer.kill()
+        said += writer.stdout.read().split()
+    names = [record.name for record in trust.trust_records()]
+    assert names[: len(said)] == said
+    assert len(names) <= len(said) + 1
+    trust_file(own_file(tmp_path, GOOD, "after.onnx"))  # the lock is free, what was unfinished is swept away
+    assert left_in(config) == ["trusted.json", "trusted.json.copy"]
+
+
 def test_the_store_is_readable_text_and_private(tmp_path: Path, config: Path) -> None:
     path = own_file(tmp_path, name="größe.onnx")
     record = trust_file(path)
@@ -119,7 +190,7 @@ def test_the_store_is_readable_text_and_private(tmp_path: Path, config: Path) ->
         "name": "größe.onnx",
         "sha256": sha256(OTHER),
         "size": len(OTHER),
-        "path": str(path),
+        "origin": str(path),
         "date": facts["date"],
     }
     assert facts["date"] >= record.date
@@ -141,7 +212,7 @@ def test_a_store_that_could_not_be_written_is_the_old_one(
     with pytest.raises(ModelRefused) as refusal:
         trust_file(own_file(tmp_path, GOOD, "more.onnx"))
     assert refusal.value.code == "model.trust_store"
-    assert [path.name for path in config.iterdir()] == ["trusted.json"]
+    assert left_in(config) == ["trusted.json"]
     assert (config / "trusted.json").read_bytes() == before
 
 

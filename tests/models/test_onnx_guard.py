@@ -2,6 +2,7 @@
 """What the guard lets through and what it refuses, on real ONNX files, mutated ones and third-party networks."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import onnx
@@ -12,6 +13,7 @@ from onnx import helper
 
 from background_filter.models import onnx_guard
 from background_filter.models.onnx_guard import check
+from background_filter.models.onnx_ports import read_ports
 from background_filter.models.refusal import ModelRefused
 from background_filter.tests.models.files import (
     branch,
@@ -226,6 +228,25 @@ def test_nesting_has_a_limit() -> None:
     check(nested(30))
     assert "deep" in str(refusal_of(nested(40)).params["detail"])
     assert "deep" in str(refusal_of(nested(20_000)).params["detail"])
+
+
+@pytest.mark.parametrize("claimed", [2**20, 2**31, 2**40, 2**63 - 1, 2**64 - 1])
+def test_a_size_that_is_only_claimed_costs_nothing(claimed: int) -> None:
+    """A field that says it is longer than the file is refused before anything is copied or allocated."""
+    for prefix in (b"\x08\x08\x3a", GOOD + b"\x12"):
+        tracemalloc.start()
+        refusal = refusal_of(prefix + varint(claimed) + b"\x0a\x00")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert "beyond its end" in str(refusal.params["detail"])
+        assert peak < 2**20
+
+
+def test_a_million_empty_messages_are_too_many() -> None:
+    data = b"\x08\x08\x3a" + varint(2_000_000) + b"\x0a\x00" * 1_000_000
+    assert "fields" in str(refusal_of(data).params["detail"])
+    with pytest.raises(ModelRefused):
+        read_ports(data)
 
 
 def test_the_number_of_fields_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

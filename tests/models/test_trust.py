@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Only the bytes that were meant: attacks on model files and on the files that vouch for them."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
-from background_filter.models import trust
-from background_filter.models.trust import ModelRefused, digest_file, read_model, trust_file
+from background_filter.models import onnx_guard, trust
+from background_filter.models.catalog import Download, ModelEntry
+from background_filter.models.trust import ModelRefused, digest_file, forget, look_at, read_model, trust_file
 from background_filter.tests.models.files import conv_node, external, graph_of, model_of, weights
 from background_filter.tests.models.product import (
     GOOD,
@@ -73,6 +75,59 @@ def test_a_model_that_does_not_ship_is_found_in_the_users_folder(root: Path, con
     assert refusal_of(entry_of("more.onnx"), root).code == "model.untrusted"
     write_checksums(root, {"more.onnx": {"sha256": sha256(OTHER)}})
     assert read_model(entry_of("more.onnx"), root).vouched_by == "project"
+
+
+def official(sha256: str | None, kind: str = "onnx") -> ModelEntry:
+    download = Download("https://example.org/more.onnx", kind, "for tests", sha256)
+    return dataclasses.replace(entry_of("more.onnx"), download=download)
+
+
+def test_a_fetched_file_with_the_digest_that_its_publisher_gives_needs_no_act_of_trust(
+    root: Path, config: Path
+) -> None:
+    (config / "models").mkdir(parents=True)
+    path = config / "models" / "more.onnx"
+    path.write_bytes(OTHER)
+    assert read_model(official(sha256(OTHER)), root).vouched_by == "project"
+    assert refusal_of(official(None), root).code == "model.untrusted"
+    assert refusal_of(official(sha256(OTHER), "tflite"), root).code == "model.untrusted"  # that of another file
+    trust_file(path)
+    assert read_model(official(None), root).vouched_by == "user"
+    refusal = refusal_of(official(sha256(GOOD)), root)  # the user's word does not make another file of it
+    assert (refusal.code, refusal.params["expected"]) == ("model.digest_mismatch", sha256(GOOD))
+
+
+def test_trust_can_be_taken_back(root: Path, tmp_path: Path) -> None:
+    path = own_file(tmp_path)
+    trust_file(path)
+    forget(path.name, sha256(OTHER))
+    assert refusal_of(path, root).code == "model.untrusted"
+    forget(path.name, sha256(OTHER))  # harmless
+
+
+def test_the_bytes_that_were_checked_are_the_ones_that_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever exchanges the file after the digest was taken changes nothing: it is not opened again."""
+    check = onnx_guard.check
+
+    def exchange(data: bytes, file: str = "") -> None:
+        shipped(root).write_bytes(OTHER)
+        check(data, file)
+
+    monkeypatch.setattr(onnx_guard, "check", exchange)
+    assert read_model(entry_of(), root).data == GOOD
+    monkeypatch.undo()
+    assert refusal_of(entry_of(), root).code == "model.digest_mismatch"
+
+
+def test_what_a_file_takes_and_gives_is_shown_before_anybody_trusts_it(tmp_path: Path) -> None:
+    candidate = look_at(own_file(tmp_path))
+    assert (candidate.sha256, candidate.data) == (sha256(OTHER), OTHER)
+    assert [port.name for port in candidate.ports.inputs] == ["picture"]
+    with pytest.raises(ModelRefused) as refusal:
+        look_at(own_file(tmp_path, b"no model", "text.onnx"))
+    assert refusal.value.code == "model.not_onnx"
 
 
 def test_an_own_file_runs_only_after_the_act_of_trust(root: Path, tmp_path: Path) -> None:
