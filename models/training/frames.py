@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Training frames in webcam framing, made on the fly from packed pictures.
 
-Each frame is one of four kinds: a crop of a real picture; a person cut out and put into a room; a whole
-picture shown inside a room (as on a screen or in a moving scene); or a room with nobody in it. Frames are
-256x144, the target is the person alpha at 128x72, the resolution of the network's logits.
+Each frame is one of five kinds: a crop of a real picture; people cut out and put into a room; a whole picture
+shown inside a room (as on a screen or in a moving scene); several pictures side by side, so that there are many
+and small people; or a room with nobody in it. The target is the person alpha at the frame's own size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ..networks.person_unet import INPUT_HEIGHT, INPUT_WIDTH, OUTPUT_HEIGHT, OUTPUT_WIDTH
-from .pack import Entry, Pack
+from ...filters.cli.errors import CommandError
+from .config import FramesSection
 from .lighting import disturb
+from .pack import Entry, Pack
+from .pictures import Alpha, Picture, resize
 
-FRAME_SIZE = (INPUT_WIDTH, INPUT_HEIGHT)
-FRAME_ASPECT = INPUT_WIDTH / INPUT_HEIGHT
-# How often a set is drawn relative to its size: varied sets more, uniform ones (one backdrop) less.
-SET_WEIGHTS = {
-    "ccp": 1.6, "ccp_unmasked": 0.5, "fossasia": 1.3, "openimages_person": 1.5, "event_photos": 2.0,
-    "pixabay_portraits": 1.6, "uk_mps": 0.6, "us_house": 0.6, "us_governors": 0.6, "london_faces": 0.5,
-    "sign_rf": 0.6, "sam2_bedroom": 0.5,
-}  # fmt: skip
-EMPTY_SHARE, COMPOSITE_SHARE, INSET_SHARE = 0.07, 0.38, 0.04
+Frame = tuple[Picture, Alpha]
+Matrix = NDArray[np.float64]
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+KINDS = ("empty", "composite", "inset", "grid", "crop")
+
 # How many of the crops show a picture as a whole, squeezed into the frame.
 WHOLE_SHARE = 0.3
+# Pictures taller than this (height / width) show a standing person: mostly only the upper part is used.
+TALL = 1.3
+DISTRACTOR_SHARE = 0.25
+SKIN_BGR = ((180, 205, 235), (120, 160, 210), (70, 100, 150), (40, 60, 90))
 
 
 def random_stretch(rng: np.random.Generator) -> float:
@@ -39,14 +44,14 @@ def random_stretch(rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(0, np.log(2.4)) if draw < 0.9 else rng.uniform(np.log(0.75), 0)))
 
 
-def warp(picture: np.ndarray, matrix: np.ndarray, border: int, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """Affine warp of a picture (HxWxC) to the frame, halving it first where it would alias."""
+def warp(picture: Picture, matrix: Matrix, size: tuple[int, int], border: int) -> Picture:
+    """Affine warp of a picture (HxWxC) to a frame of `size` (width, height), halving it first where it would alias."""
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    while shrink < 0.6:
-        picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    while shrink < 0.6 and min(picture.shape[:2]) > 1:
+        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
         matrix = np.column_stack([matrix[:, :2] * 2, matrix[:, 2]])
         shrink *= 2
-    return cv2.warpAffine(picture, matrix, FRAME_SIZE, flags=interpolation, borderMode=border)
+    return np.asarray(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
 
 
 def place(
@@ -55,20 +60,30 @@ def place(
     scale: tuple[float, float],
     degrees: float,
     flip: bool,
-) -> np.ndarray:
+) -> Matrix:
     """2x3 matrix that moves `centre` of the source to `target` in the frame, scaled, turned, mirrored."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     linear = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([scale[0] * (-1 if flip else 1), scale[1]])
     return np.column_stack([linear, np.array(target) - linear @ np.array(centre)])
 
 
-def pure_foreground(picture: np.ndarray) -> np.ndarray:
+def colours(picture: Picture) -> Picture:
+    """BGR of a BGRA picture."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), np.uint8)
+
+
+def alpha_of(picture: Picture) -> Alpha:
+    """The fourth channel of a BGRA picture, float32 in 0..1."""
+    return np.asarray(picture[:, :, 3].astype(np.float32) / 255)
+
+
+def pure_foreground(picture: Picture) -> Picture:
     """Replace colours at soft edges by those of the person nearby, to hide the old backdrop.
 
     The mean of the solid pixels around, a crude form of blurred fusion (Forte 2021, arXiv:2006.14970). BGRA
     in, BGR out, uint8.
     """
-    colour, alpha = cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), picture[:, :, 3]
+    colour, alpha = colours(picture), picture[:, :, 3]
     solid = (alpha > 240).astype(np.uint8)
     weight = cv2.blur(solid.astype(np.float32), (9, 9)) + 1e-3
     edge = (alpha < 248) & (alpha > 3)
@@ -78,142 +93,243 @@ def pure_foreground(picture: np.ndarray) -> np.ndarray:
 
 
 class FrameMaker:
-    """Draws random training frames (uint8 BGR 144x256x3) with their alpha (float32 144x256, 0..1)."""
+    """Draws random training frames (uint8 BGR HxWx3) with their alpha (float32 HxW, 0..1)."""
 
-    def __init__(self, pack: Pack, seed: int) -> None:
-        self.pack = pack
+    def __init__(self, pack: Pack, shares: FramesSection, size: tuple[int, int], seed: int | Sequence[int]) -> None:
+        self.pack, self.shares, self.size = pack, shares, size
+        self.width, self.height = size
+        self.aspect = self.width / self.height
         self.rng = np.random.default_rng(seed)
-        chosen = [entry for entry in pack.entries if not entry.validation]
+        weights = shares.set_weights
+        chosen = [each for each in pack.entries if not each.validation and weights.get(each.set_name, 1.0) > 0]
         self.rooms = [entry for entry in chosen if entry.kind == "rooms"]
         self.people = [entry for entry in chosen if entry.kind != "rooms"]
-        self.cut_outs = [entry for entry in self.people if entry.clean]
+        self.cut_outs = [entry for entry in self.people if entry.clean] or self.people
+        if not self.people:
+            raise CommandError("The pack has no pictures of people to train on, or their sets' weights are all 0.")
 
     def pick(self, entries: list[Entry]) -> Entry:
-        """Draw an entry by rejection, so that sets occur according to `SET_WEIGHTS`."""
+        """Draw an entry by rejection, so that sets occur according to `shares.set_weights`; others weigh 1."""
+        largest = max([1.0, *self.shares.set_weights.values()])
         while True:
             entry = entries[self.rng.integers(len(entries))]
-            if self.rng.random() * 2 < SET_WEIGHTS.get(entry.set_name, 1.0):
+            if self.rng.random() * largest < self.shares.set_weights.get(entry.set_name, 1.0):
                 return entry
 
-    def crop(self) -> tuple[np.ndarray, np.ndarray]:
-        """A 16:9 window of a real picture, mostly with the head in it, so that the frame cuts the body."""
-        rng, entry = self.rng, self.pick(self.people)
-        picture = self.pack.picture(entry)
-        if rng.random() < WHOLE_SHARE:
-            width, height = np.array([entry.width, entry.height]) * rng.uniform(0.85, 0.999, 2)
-        else:
-            aspect = FRAME_ASPECT / random_stretch(rng)
-            width = 0.999 * min(entry.width * rng.uniform(0.5, 1) ** 0.6, entry.height * aspect)
-            height = width / aspect
-        left = rng.uniform(0, entry.width - width)
-        top = rng.uniform(0, entry.height - height)
-        if rng.random() < 0.75:
-            top = np.clip(entry.box[1] - height * rng.uniform(-0.3, 0.35), 0, entry.height - height)
-        scale = (INPUT_WIDTH / width, INPUT_HEIGHT / height)
-        centre = (left + width / 2, top + height / 2)
-        degrees = rng.normal(0, 4) if rng.random() < 0.4 else 0.0
-        matrix = place(centre, (INPUT_WIDTH / 2, INPUT_HEIGHT / 2), scale, degrees, rng.random() < 0.5)
-        frame = warp(picture, matrix, cv2.BORDER_REPLICATE)
-        return cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR), frame[:, :, 3].astype(np.float32) / 255
+    def visible_height(self, entry: Entry) -> float:
+        """How much of a picture to use, in pixels: of a standing person mostly the upper part."""
+        if entry.height < TALL * entry.width or self.rng.random() < 0.15:
+            return entry.height
+        return entry.height * self.rng.uniform(0.4, 0.8)
 
-    def room(self) -> np.ndarray:
-        """A frame without people: a crop of a room, or a plain or graded backdrop."""
+    def window(self, entry: Entry) -> tuple[float, float, float, float]:
+        """A random part of a picture (left, top, width, height) to fill the frame, mostly with the head in it."""
+        rng, visible = self.rng, self.visible_height(entry)
+        if rng.random() < WHOLE_SHARE:
+            width, height = np.array([entry.width, visible]) * rng.uniform(0.85, 0.999, 2)
+            return rng.uniform(0, entry.width - width), rng.uniform(0, visible - height), width, height
+        aspect = self.aspect / random_stretch(rng)
+        width = 0.999 * min(entry.width * rng.uniform(0.5, 1) ** 0.6, visible * aspect)
+        height = width / aspect
+        left, top = rng.uniform(0, entry.width - width), rng.uniform(0, visible - height)
+        if rng.random() < 0.75:
+            top = np.clip(entry.box[1] - height * rng.uniform(-0.3, 0.35), 0, visible - height)
+        return left, top, width, height
+
+    def crop(self) -> Frame:
+        """A window of a real picture, so that the frame cuts the body."""
+        rng, entry = self.rng, self.pick(self.people)
+        left, top, width, height = self.window(entry)
+        degrees = rng.normal(0, 4) if rng.random() < 0.4 else 0.0
+        centre, target = (left + width / 2, top + height / 2), (self.width / 2, self.height / 2)
+        matrix = place(centre, target, (self.width / width, self.height / height), degrees, rng.random() < 0.5)
+        frame = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REPLICATE)
+        return colours(frame), alpha_of(frame)
+
+    def empty(self) -> Frame:
+        """A room with nobody in it."""
+        return self.room(), np.zeros((self.height, self.width), np.float32)
+
+    def room(self) -> Picture:
+        """A frame without people: a crop of a room, or a plain or graded backdrop, often with distractors."""
         rng = self.rng
-        if rng.random() < 0.1:
+        if rng.random() < 0.1 or not self.rooms:
             corners = rng.uniform(0, 255, (1, 1, 3)) + rng.normal(0, 25, (2, 2, 3))
-            return cv2.resize(corners.clip(0, 255).astype(np.uint8), FRAME_SIZE)
-        entry = self.rooms[rng.integers(len(self.rooms))]
-        picture = self.pack.picture(entry)
-        aspect = FRAME_ASPECT / np.exp(rng.normal(0, 0.2))
+            frame = np.asarray(cv2.resize(corners.clip(0, 255).astype(np.uint8), self.size), np.uint8)
+        else:
+            frame = self.room_window(self.rooms[rng.integers(len(self.rooms))])
+        if rng.random() < DISTRACTOR_SHARE:
+            frame = self.add_distractor(frame)
+        if rng.random() < 0.2:
+            return np.asarray(cv2.GaussianBlur(frame, (0, 0), rng.uniform(1, 4)), np.uint8)
+        return frame
+
+    def room_window(self, entry: Entry) -> Picture:
+        """A random window of a room's picture."""
+        rng = self.rng
+        aspect = self.aspect / np.exp(rng.normal(0, 0.2))
         width = 0.999 * min(entry.width * rng.uniform(0.35, 1), entry.height * aspect)
+        height = width / aspect
         centre = (
             rng.uniform(width / 2, entry.width - width / 2),
-            rng.uniform(width / aspect / 2, entry.height - width / aspect / 2),
+            rng.uniform(height / 2, entry.height - height / 2),
         )
-        scale = (INPUT_WIDTH / width, INPUT_HEIGHT / width * aspect)
-        target = (INPUT_WIDTH / 2, INPUT_HEIGHT / 2)
+        scale, target = (self.width / width, self.height / height), (self.width / 2, self.height / 2)
         matrix = place(centre, target, scale, rng.normal(0, 2), rng.random() < 0.5)
-        frame = cv2.cvtColor(warp(picture, matrix, cv2.BORDER_REFLECT), cv2.COLOR_BGRA2BGR)
-        return cv2.GaussianBlur(frame, (0, 0), rng.uniform(1, 4)) if rng.random() < 0.2 else frame
+        return colours(warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REFLECT))
 
-    def add_person(self, frame: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Put one cut-out in front of a frame; whoever was cut at the waist touches the lower edge again."""
+    def add_distractor(self, frame: Picture) -> Picture:
+        """Paint a blob that is nobody: skin-coloured, or of a texture torn out of some picture."""
+        rng = self.rng
+        cover = np.zeros((self.height, self.width), np.uint8)
+        angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(4, 12))))
+        radii = self.height * rng.uniform(0.06, 0.3) * rng.uniform(0.6, 1, len(angles))
+        centre = rng.uniform(0, 1, 2) * self.size
+        outline = centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.5, 1.5, 2)
+        if rng.random() < 0.5:
+            cv2.fillPoly(cover, [outline.astype(np.int32)], 255)
+        else:
+            cv2.ellipse(cover, cv2.minAreaRect(outline.astype(np.float32)), 255, -1)
+        if rng.random() < 0.5:
+            texture = np.empty_like(frame)
+            texture[:] = np.clip(np.array(SKIN_BGR[rng.integers(len(SKIN_BGR))]) * rng.uniform(0.6, 1.2), 0, 255)
+            texture = texture // 2 + frame // 2 if rng.random() < 0.5 else texture
+        else:
+            texture = self.patch(rng.uniform(20, 60))
+        weight = cv2.GaussianBlur(cover, (3, 3), 0).astype(np.float32) / 255
+        return np.asarray(cv2.blendLinear(texture, frame, weight, 1 - weight), np.uint8)
+
+    def patch(self, side: float) -> Picture:
+        """A tiny part of any picture, `side` pixels wide, blown up to the frame: a texture without a shape."""
+        rng, entry = self.rng, self.pick(self.people)
+        side = min(side, entry.width, entry.height)
+        left, top = (int(rng.uniform(0, extent - side)) for extent in (entry.width, entry.height))
+        part = self.pack.picture(entry)[top : top + int(side), left : left + int(side), :3]
+        return np.asarray(cv2.resize(part, self.size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    def add_person(self, frame: Picture, alpha: Alpha, smallest: float = 1.0) -> Frame:
+        """Put one cut-out in front of a frame; whoever was cut at the waist touches the lower edge again.
+
+        `smallest` below 1 allows people who are farther away, down to that share of the usual size.
+        """
         rng, entry = self.rng, self.pick(self.cut_outs)
-        picture = self.pack.picture(entry)
         x0, y0, x1, y1 = entry.box
-        head = INPUT_HEIGHT * (0.7 * rng.beta(1.2, 2.2) - 0.1)
+        head = self.height * (0.7 * rng.beta(1.2, 2.2) - 0.1)
         overshoot = 0.8 * rng.random() ** 2 if entry.cut_at_bottom else rng.uniform(-0.2, 2.8)
-        scale = (INPUT_HEIGHT - head) * (1 + overshoot) / (y1 - y0)
+        scale = (self.height - head) * (1 + overshoot) / (y1 - y0) * rng.uniform(smallest, 1)
+        if entry.cut_at_bottom:
+            head = max(head, self.height - scale * (y1 - y0))
         stretch = random_stretch(rng) ** 0.7
-        target = (INPUT_WIDTH * np.clip(rng.normal(0.5, 0.2), 0, 1), head)
+        target = (self.width * np.clip(rng.normal(0.5, 0.2 if smallest == 1 else 0.4), 0, 1), head)
         anchor, scales = ((x0 + x1) / 2, y0), (scale * stretch, scale)
         matrix = place(anchor, target, scales, rng.normal(0, 4), rng.random() < 0.5)
-        layer = warp(picture, matrix, cv2.BORDER_CONSTANT)
-        cover = layer[:, :, 3].astype(np.float32) / 255
+        layer = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_CONSTANT)
+        cover = alpha_of(layer)
         mixed = cv2.blendLinear(pure_foreground(layer), frame, cover, 1 - cover)
-        return mixed, np.maximum(alpha, cover)
+        return np.asarray(mixed, np.uint8), np.maximum(alpha, cover)
 
-    def composite(self) -> tuple[np.ndarray, np.ndarray]:
-        """One person, or two, in a room."""
-        frame, alpha = self.room(), np.zeros((INPUT_HEIGHT, INPUT_WIDTH), np.float32)
-        for _ in range(2 if self.rng.random() < 0.15 else 1):
-            frame, alpha = self.add_person(frame, alpha)
+    def composite(self) -> Frame:
+        """One person, or several smaller ones, in a room."""
+        frame, alpha = self.empty()
+        if self.rng.random() < 0.75:
+            return self.add_person(frame, alpha)
+        for _ in range(self.rng.integers(1, 5)):
+            frame, alpha = self.add_person(frame, alpha, smallest=0.3)
         return frame, alpha
 
-    def inset(self) -> tuple[np.ndarray, np.ndarray]:
+    def inset(self) -> Frame:
         """A whole picture with its own background, anywhere in a room."""
         rng, entry = self.rng, self.pick(self.people)
-        height = INPUT_HEIGHT * rng.uniform(0.6, 1.2)
-        scale = height / entry.height
-        target = (INPUT_WIDTH * rng.uniform(0.15, 0.85), INPUT_HEIGHT * rng.uniform(0.4, 0.6))
+        scale = self.height * rng.uniform(0.6, 1.2) / entry.height
+        target = (self.width * rng.uniform(0.15, 0.85), self.height * rng.uniform(0.4, 0.6))
         matrix = place((entry.width / 2, entry.height / 2), target, (scale, scale), 0.0, rng.random() < 0.5)
-        layer = warp(self.pack.picture(entry), matrix, cv2.BORDER_CONSTANT)
-        inside = warp(np.full((entry.height, entry.width), 255, np.uint8), matrix, cv2.BORDER_CONSTANT) > 127
+        layer = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_CONSTANT)
+        whole = np.full((entry.height, entry.width), 255, np.uint8)
+        inside = warp(whole, matrix, self.size, cv2.BORDER_CONSTANT) > 127
         frame = np.where(inside[:, :, None], layer[:, :, :3], self.room())
-        return frame, layer[:, :, 3].astype(np.float32) / 255
+        return frame, alpha_of(layer) * inside
 
-    def make(self) -> tuple[np.ndarray, np.ndarray]:
-        """One finished frame of a random kind with its alpha."""
-        draw = self.rng.random()
-        if draw < EMPTY_SHARE:
-            frame, alpha = self.room(), np.zeros((INPUT_HEIGHT, INPUT_WIDTH), np.float32)
-        elif draw < EMPTY_SHARE + COMPOSITE_SHARE:
-            frame, alpha = self.composite()
-        elif draw < EMPTY_SHARE + COMPOSITE_SHARE + INSET_SHARE:
-            frame, alpha = self.inset()
-        else:
-            frame, alpha = self.crop()
+    def grid(self) -> Frame:
+        """Two to six windows of pictures side by side: many people, small, each with a background of its own."""
+        columns, rows = ((2, 1), (3, 1), (2, 2), (3, 2))[self.rng.integers(4)]
+        frame = np.empty((self.height, self.width, 4), np.uint8)
+        across = np.linspace(0, self.width, columns + 1).astype(int)
+        down = np.linspace(0, self.height, rows + 1).astype(int)
+        for x0, x1 in itertools.pairwise(across):
+            for y0, y1 in itertools.pairwise(down):
+                frame[y0:y1, x0:x1] = self.cell((x1 - x0, y1 - y0))
+        return np.ascontiguousarray(frame[:, :, :3]), alpha_of(frame)
+
+    def cell(self, size: tuple[int, int]) -> Picture:
+        """The upper part of a picture, BGRA in the size (width, height) of one cell of a grid."""
+        rng, entry = self.rng, self.pick(self.people)
+        stretch, visible = random_stretch(rng), self.visible_height(entry)
+        width = min(entry.width, visible * size[0] / size[1] / stretch)
+        height = min(visible, width * size[1] / size[0] * stretch)
+        left = int(rng.uniform(0, entry.width - width))
+        part = self.pack.picture(entry)[: max(2, int(height)), left : left + max(2, int(width))]
+        return resize(part[:, ::-1] if rng.random() < 0.5 else part, size)
+
+    def draw_kind(self) -> str:
+        """One of `KINDS`, by the configured shares; the rest are crops."""
+        shares = self.shares
+        limits = np.cumsum([shares.empty, shares.composite, shares.inset, shares.grid])
+        return KINDS[int(np.searchsorted(limits, self.rng.random(), side="right"))]
+
+    def make(self, kind: str | None = None) -> Frame:
+        """One finished frame with its alpha, of a random kind unless told which."""
+        frame, alpha = self.undisturbed(kind or self.draw_kind())
         return disturb(frame, alpha, self.rng), alpha
+
+    def undisturbed(self, kind: str) -> Frame:
+        """A frame of one of `KINDS` in the light of its pictures, with its alpha."""
+        makers = {
+            "empty": self.empty,
+            "composite": self.composite,
+            "inset": self.inset,
+            "grid": self.grid,
+            "crop": self.crop,
+        }
+        return makers[kind]()
 
 
 class FrameBatches:
-    """Endless batches: pictures uint8 RGB [N,3,144,256] and targets uint8 [N,1,72,128] (alpha 0..255)."""
+    """Endless batches: pictures uint8 RGB [N,3,H,W] and targets uint8 [N,1,H,W] (alpha 0..255)."""
 
-    def __init__(self, pack: Pack, batch: int, seed: int) -> None:
-        self.pack, self.batch, self.seed = pack, batch, seed
+    def __init__(
+        self, pack: Pack, shares: FramesSection, size: tuple[int, int], batch: int, seed: int | Sequence[int]
+    ) -> None:
+        self.pack, self.shares, self.size, self.batch, self.seed = pack, shares, size, batch, seed
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(1)
-        maker = FrameMaker(self.pack, self.seed)
+        maker = FrameMaker(self.pack, self.shares, self.size, self.seed)
         while True:
-            pictures = np.empty((self.batch, 3, INPUT_HEIGHT, INPUT_WIDTH), np.uint8)
-            targets = np.empty((self.batch, 1, OUTPUT_HEIGHT, OUTPUT_WIDTH), np.uint8)
+            pictures = np.empty((self.batch, 3, self.size[1], self.size[0]), np.uint8)
+            targets = np.empty((self.batch, 1, self.size[1], self.size[0]), np.uint8)
             for i in range(self.batch):
                 frame, alpha = maker.make()
                 pictures[i] = frame[:, :, ::-1].transpose(2, 0, 1)
-                small = cv2.resize(alpha, (OUTPUT_WIDTH, OUTPUT_HEIGHT), interpolation=cv2.INTER_AREA)
-                targets[i, 0] = np.round(small * 255)
+                targets[i, 0] = np.round(alpha * 255)
             yield torch.from_numpy(pictures), torch.from_numpy(targets)
 
 
-def validation_batch(pack: Pack) -> tuple[torch.Tensor, torch.Tensor]:
-    """All held-out pictures, squeezed whole and as their upper 16:9 part, in the form of `FrameBatches`."""
+def validation_batch(pack: Pack, size: tuple[int, int], largest: int | None = None) -> Batch:
+    """The held-out pictures, squeezed whole and as their upper part, in the form of `FrameBatches`.
+
+    With `largest`, at most so many frames (two or more), evenly drawn from all sets.
+    """
+    entries = [entry for entry in pack.entries if entry.validation]
+    if not entries:
+        raise CommandError("The pack has no held-out pictures: some rows of the manifest need the split “val”.")
+    if largest and len(entries) > largest // 2:
+        kept = np.linspace(0, len(entries) - 1, max(1, largest // 2)).round().astype(int)
+        entries = [entries[i] for i in kept]
     pictures, targets = [], []
-    for entry in (entry for entry in pack.entries if entry.validation):
+    for entry in entries:
         picture = pack.picture(entry)
-        for part in (picture, picture[: round(entry.width / FRAME_ASPECT)]):
-            frame = cv2.resize(part, FRAME_SIZE, interpolation=cv2.INTER_AREA)
+        for part in (picture, picture[: max(1, round(entry.width * size[1] / size[0]))]):
+            frame = resize(part, size)
             pictures.append(frame[:, :, 2::-1].transpose(2, 0, 1))
-            small = cv2.resize(frame[:, :, 3], (OUTPUT_WIDTH, OUTPUT_HEIGHT), interpolation=cv2.INTER_AREA)
-            targets.append(small[None])
+            targets.append(frame[None, :, :, 3])
     return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(targets))

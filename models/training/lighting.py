@@ -9,82 +9,114 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
+from .pictures import Alpha, Picture, resize
 
 
-def grain(frame: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def clipped(frame: NDArray[np.floating]) -> Picture:
+    """Grey levels brought into 0..255, cut to whole numbers."""
+    return np.asarray(frame.clip(0, 255), np.uint8)
+
+
+def grain(frame: Picture, strength: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Sensor noise of standard deviation `strength` grey levels, float32 in the shape of `frame`.
 
     The sum of two uniform draws: near enough to a bell curve, and ten times as fast as a normal draw.
     """
     first, second = rng.integers(-128, 128, (2, *frame.shape), dtype=np.int8)
-    return np.add(first, second, dtype=np.float32) * np.float32(strength / 104.5)
+    return np.asarray(np.add(first, second, dtype=np.float32) * np.float32(strength / 104.5))
 
 
-def tone_table(rng: np.random.Generator) -> np.ndarray:
+def tone_table(rng: np.random.Generator) -> Picture:
     """Random exposure, contrast, gamma and colour cast as a lookup table, uint8 256x1x3."""
     level = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
     gamma = np.exp(rng.normal(0, 0.3))
     contrast = np.exp(rng.normal(0, 0.15))
     gain = np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.07, (1, 3)))
     shaped = (level**gamma - 0.5) * contrast + 0.5 + rng.normal(0, 0.03)
-    return (shaped * gain * 255).clip(0, 255).astype(np.uint8)[:, None, :]
+    return clipped(shaped * gain * 255)[:, None, :]
 
 
-def separate_light(frame: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def separate_light(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """Light person and background differently: a bright window behind, or a lamp on the face."""
     on_person, on_background = np.exp(rng.normal(0, 0.35, 2))
     gain = on_background + (on_person - on_background) * alpha
-    return (frame * gain[:, :, None]).clip(0, 255).astype(np.uint8)
+    return clipped(frame * gain[:, :, None])
 
 
-def light_gradient(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def light_gradient(frame: Picture, rng: np.random.Generator) -> Picture:
     """Brightness that falls off linearly across the frame in a random direction."""
     height, width = frame.shape[:2]
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.8)
     x = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.cos(angle)
     y = np.linspace(-0.5, 0.5, height, dtype=np.float32) * np.sin(angle)
     gain = 1 + strength * (x[None] + y[:, None])
-    return (frame * gain[:, :, None]).clip(0, 255).astype(np.uint8)
+    return clipped(frame * gain[:, :, None])
 
 
-def low_light(frame: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def low_light(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """A noisy dark room, in half of the cases with the person lit by a coloured screen."""
     dim = rng.uniform(0.12, 0.5)
     gain = np.full((*alpha.shape, 3), dim, np.float32)
     if rng.random() < 0.5:
         screen = rng.uniform(0.6, 1.6, 3).astype(np.float32) * rng.uniform(0.1, 0.5)
         gain += alpha[:, :, None] * screen
-    return (frame * gain + grain(frame, rng.uniform(1, 9), rng)).clip(0, 255).astype(np.uint8)
+    return clipped(frame * gain + grain(frame, rng.uniform(1, 9), rng))
 
 
-def blur(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def blur(frame: Picture, rng: np.random.Generator) -> Picture:
     """Defocus, or motion blur along one axis."""
     if rng.random() < 0.6:
-        return cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.4, 1.6))
+        return np.asarray(cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.4, 1.6)), np.uint8)
     length = int(rng.integers(2, 7))
-    return cv2.blur(frame, (length, 1) if rng.random() < 0.8 else (1, length))
+    return np.asarray(cv2.blur(frame, (length, 1) if rng.random() < 0.8 else (1, length)), np.uint8)
 
 
-def compress(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def compress(frame: Picture, rng: np.random.Generator) -> Picture:
     """JPEG artefacts of a random quality."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
-    return cv2.imdecode(cv2.imencode(".jpg", frame, quality)[1], cv2.IMREAD_COLOR)
+    return through_jpeg(frame, int(rng.integers(20, 90)))
 
 
-def disturb(frame: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def through_jpeg(frame: Picture, quality: int) -> Picture:
+    """The frame compressed at a quality of 0 to 100, and decompressed."""
+    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+def video(frame: Picture, rng: np.random.Generator) -> Picture:
+    """What a starved video codec leaves: large blocks, washed-out detail, colour at a fraction of the resolution.
+
+    JPEG's 8x8 blocks, coarsely quantised at a lower resolution, are after scaling up about as large as a codec's.
+    """
+    height, width = frame.shape[:2]
+    shrink, colour_shrink = rng.uniform(1, 2.5), int(rng.integers(2, 6))
+    small = resize(frame, (round(width / shrink), round(height / shrink)))
+    blocks = cv2.resize(through_jpeg(small, int(rng.integers(12, 45))), (width, height))
+    large = cv2.cvtColor(blocks, cv2.COLOR_BGR2YCrCb)
+    part = (max(1, width // colour_shrink), max(1, height // colour_shrink))
+    colour = cv2.resize(large[:, :, 1:], part, interpolation=cv2.INTER_AREA)
+    large[:, :, 1:] = cv2.resize(colour, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.cvtColor(large, cv2.COLOR_YCrCb2BGR), np.uint8)
+
+
+def disturb(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """Apply a random selection of all faults above to one frame."""
     if rng.random() < 0.25:
         frame = separate_light(frame, alpha, rng)
     if rng.random() < 0.15:
         frame = light_gradient(frame, rng)
     if rng.random() < 0.8:
-        frame = cv2.LUT(frame, tone_table(rng))
+        frame = np.asarray(cv2.LUT(frame, tone_table(rng)), np.uint8)
     if rng.random() < 0.06:
-        frame = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        frame = np.asarray(cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
     if rng.random() < 0.2:
         frame = blur(frame, rng)
     if rng.random() < 0.15:
         frame = low_light(frame, alpha, rng)
     elif rng.random() < 0.3:
-        frame = (frame + grain(frame, rng.uniform(1, 10), rng)).clip(0, 255).astype(np.uint8)
-    return compress(frame, rng) if rng.random() < 0.25 else frame
+        frame = clipped(frame + grain(frame, rng.uniform(1, 10), rng))
+    draw = rng.random()
+    if draw < 0.1:
+        return video(frame, rng)
+    return compress(frame, rng) if draw < 0.25 else frame

@@ -1,214 +1,277 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Train the person network on packed pictures.
+"""The training loop: one TOML file in, checkpoints out.
 
-    ... models.training.train --pack cache/pack --out runs/person_unet --minutes 60
-
-`<out>/last.pt` and `<out>/best.pt` are replaced atomically, so a run can be stopped at any time and continued
-with `--resume`. Several processes of one thread each share a batch (data parallelism); on a busy machine that
-is much faster than one process of several threads, which wait for each other in every layer. The best
-checkpoint is the one whose averaged weights have the highest IoU on the held-out pictures.
+`<out>/last.pt` and `<out>/best.pt` are replaced atomically, so a run can be killed at any moment and continued with
+`--resume`. Lightning Fabric brings devices, precision and data parallelism; the same command runs on a CPU and on
+several GPUs. The best checkpoint is the one whose averaged weights have the highest IoU on the held-out pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import dataclasses
 import math
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import distributed
-from torch.multiprocessing import start_processes
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from torch.nn import functional
 
-from ..networks.person_unet import PersonUNet
+from ...filters.cli.errors import CommandError
+from .beginning import CONFIG, make_network, prepare_folder, warn_of_unknown_sets
+from .checkpoint import read_checkpoint
+from .config import TrainingConfig, read_config
+from .distill import open_matting
+from .feeding import frame_loader
+from .frames import Batch, validation_batch
+from .losses import mask_loss, move, steadiness
+from .metrics import MaskMetrics
 from .pack import Pack
-from .frames import FrameBatches, validation_batch
-from .losses import mask_loss
+from .watch import BEST, LAST, Watch, masks_sheet, table
 
-
-@dataclass
-class Config:
-    """Everything that decides the outcome of a run; each field is an option of the command line."""
-
-    pack: Path = Path("cache/pack")
-    out: Path = Path("runs/person_unet")
-    minutes: float = 60.0
-    batch: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.02
-    average_decay: float = 0.998
-    dice: float = 0.5
-    boundary: float = 2.0
-    check_every: int = 500
-    processes: int = 2
-    seed: int = 1
-    resume: bool = False
-
-
-def read_config() -> Config:
-    """Build the command line from the fields of `Config`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for field in dataclasses.fields(Config):
-        name = f"--{field.name.replace('_', '-')}"
-        if isinstance(field.default, bool):
-            parser.add_argument(name, action="store_true")
-        else:
-            parser.add_argument(name, type=type(field.default), default=field.default)
-    return Config(**vars(parser.parse_args()))
+CHECK_BATCH = 16
 
 
 def learning_rate_factor(progress: float, warmup: float) -> float:
     """Linear warm-up, then half a cosine down to 1 %; `progress` runs from 0 to 1."""
     if progress < warmup:
         return max(progress / warmup, 0.01)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
-def save_atomically(state: dict, path: Path) -> None:
+def save_atomically(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint next to its place and move it there, so that a reader never sees half of one."""
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     os.replace(temporary, path)
 
 
-@torch.no_grad()
-def mean_iou(network: torch.nn.Module, pictures: torch.Tensor, targets: torch.Tensor) -> float:
-    """Mean person IoU at probability .5 over uint8 pictures [N,3,H,W] and uint8 targets [N,1,H/2,W/2]."""
-    network.eval()
-    scores = []
-    for picture, target in zip(pictures.split(32), targets.split(32), strict=True):
-        seen, true = network(picture.float() / 255) > 0, target > 127
-        both = (seen & true).sum(dim=(1, 2, 3))
-        scores.append((both + 1e-6) / ((seen | true).sum(dim=(1, 2, 3)) + 1e-6))
-    return torch.cat(scores).mean().item()
-
-
-def average_over_processes(tensors: list[torch.Tensor]) -> None:
-    """Replace each tensor by its mean over all training processes, in place."""
-    if not distributed.is_initialized():
-        return
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    distributed.all_reduce(flat)
-    flat /= distributed.get_world_size()
-    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-        tensor.copy_(mean.view_as(tensor))
-
-
 class Run:
     """Network, averaged network and optimiser of one training run, with its progress."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.network = PersonUNet().to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    def __init__(self, config: TrainingConfig, fabric: Fabric) -> None:
+        self.config, self.fabric = config, fabric
+        network = make_network(config.network)
+        self.average = fabric.to_device(copy.deepcopy(network)).eval()
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay
         )
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.optimiser = fabric.setup(network, optimiser)
+        self.matting = open_matting(config.distill, fabric.device)
+        self.random = torch.Generator().manual_seed(config.run.seed)
         self.step, self.seconds, self.best = 0, 0.0, 0.0
 
-    def state(self) -> dict:
+    def progress(self) -> float:
+        """How much of the run is done, 0 to 1: by steps where they are given, otherwise by minutes."""
+        if self.config.run.steps:
+            return self.step / self.config.run.steps
+        return self.seconds / (60 * (self.config.run.minutes or 1))
+
+    def state(self) -> dict[str, Any]:
         """Checkpoint of the whole run; `average` holds the weights that are exported."""
+        section = self.config.network
         return {
-            "network": self.network.state_dict(),
+            "network": self.network.module.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "progress": (self.step, self.seconds, self.best),
-            "config": {name: str(value) for name, value in vars(self.config).items()},
-        }
+            "progress": {"step": self.step, "seconds": self.seconds, "best": self.best},
+            "config": self.config.model_dump(mode="json"),
+            "architecture": {
+                "name": section.name, "options": section.options, "width": section.width, "height": section.height,
+            },
+        }  # fmt: skip
+
+    def save(self, name: str) -> None:
+        """Write the state into the run's folder; CommandError, and the old one stays, if the weights are spoilt."""
+        if not all(bool(weights.isfinite().all()) for weights in self.average.parameters()):
+            lower = self.config.optimiser.learning_rate / 3
+            advice = f"Try a lower learning_rate, such as {lower:.1g}; what was saved before is still good."
+            raise CommandError(f"The weights are no numbers any more at step {self.step}. {advice}")
+        save_atomically(self.state(), self.config.out / name)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
+        """Continue from a checkpoint of the same network."""
+        state, section = read_checkpoint(path), self.config.network
+        saved = state["architecture"]
+        if (saved["name"], saved["options"]) != (section.name, section.options):
+            was = f"{saved['name']} {saved['options']}"
+            raise CommandError(f"{path} is a run of {was}, not of {section.name} {section.options}.")
+        self.network.module.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds, self.best = state["progress"]
+        self.step, self.seconds, self.best = (state["progress"][name] for name in ("step", "seconds", "best"))
+        self.random.manual_seed(self.config.run.seed + self.step)
 
-    def train_step(self, pictures: torch.Tensor, targets: torch.Tensor) -> float:
-        """One optimiser step on uint8 pictures [N,3,H,W] and targets [N,1,H/2,W/2]; returns the loss."""
-        config, progress = self.config, self.seconds / (60 * self.config.minutes)
-        rate = config.learning_rate * learning_rate_factor(progress, config.warmup)
+    def train_step(self, pictures: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """One optimiser step on uint8 pictures [N,3,H,W] and targets [N,1,H,W]; returns the loss."""
+        settings = self.config.optimiser
+        rate = settings.learning_rate * learning_rate_factor(self.progress(), settings.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.network.train()
-        batch = pictures.contiguous(memory_format=torch.channels_last).float() / 255
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits, coarse = self.network(batch)
-        loss = mask_loss(logits.float(), coarse.float(), targets.float() / 255, config.dice, config.boundary)
+        device = self.fabric.device
+        picture = pictures.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last).float() / 255
+        target = targets.to(device, non_blocking=True).float() / 255
+        loss = self.loss(picture, target)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        average_over_processes([weight.grad for weight in self.network.parameters()])
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.fabric.backward(loss)
+        # Mixed precision on 16 bits overflows now and then: its scaler leaves that step out.
+        limit = settings.clip_gradient
+        self.fabric.clip_gradients(self.network, self.optimiser, max_norm=limit, error_if_nonfinite=False)
         self.optimiser.step()
         self.step += 1
         self.update_average()
-        return loss.item()
+        return loss.detach()
+
+    def loss(self, picture: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """All configured losses of float pictures [N,3,H,W] and targets [N,1,H,W] in 0..1, a scalar."""
+        weights, temporal = self.config.loss.weights(), self.config.temporal
+        count, shift = len(picture), self.random_shift()
+        seen = picture
+        if temporal.weight:
+            moved = move(picture, shift)
+            seen = torch.cat([picture, (moved + temporal.noise * torch.randn_like(moved)).clamp(0, 1)])
+        outputs = self.network(seen)
+        own = [output[:count] for output in outputs]
+        total = mask_loss(own, target, weights, self.config.loss.auxiliary)
+        if temporal.weight:
+            total = total + temporal.weight * steadiness(
+                own[0], outputs[0][count:], shift, (target.shape[-2], target.shape[-1])
+            )
+        if self.matting:
+            total = total + self.config.distill.weight * mask_loss(own[:1], self.matting(picture), weights, 0.0)
+        return total
+
+    def random_shift(self) -> tuple[int, int]:
+        """Pixels to the right and down, of both signs."""
+        reach = self.config.temporal.shift_px
+        right, down = torch.randint(-reach, reach + 1, (2,), generator=self.random).tolist()
+        return right, down
 
     @torch.no_grad()
     def update_average(self) -> None:
         """Move the averaged weights and statistics towards the current ones; faster in the first steps."""
-        decay = min(self.config.average_decay, (1 + self.step) / (10 + self.step))
-        current = self.network.state_dict()
+        decay = min(self.config.optimiser.average_decay, (1 + self.step) / (10 + self.step))
+        current = self.network.module.state_dict()
         for name, averaged in self.average.state_dict().items():
             if averaged.is_floating_point():
                 averaged.lerp_(current[name], 1 - decay)
             else:
                 averaged.copy_(current[name])
 
-    def check(self, pictures: torch.Tensor, targets: torch.Tensor, losses: list[float]) -> None:
-        """Measure the averaged weights on the held-out pictures, print a line and save."""
-        score = mean_iou(self.average, pictures, targets)
-        loss = sum(losses) / max(1, len(losses))
-        minute = self.seconds / 60
-        print(f"step {self.step} minute {minute:.1f} loss {loss:.4f} held-out IoU {score:.4f}", flush=True)
-        if score > self.best:
+    @torch.no_grad()
+    def answer(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Logits of the averaged network for uint8 pictures [N,3,H,W], at its own resolution."""
+        logits: torch.Tensor = self.average.eval()(pictures.to(self.fabric.device).float() / 255)
+        return logits
+
+    def measure(self, held_out: Batch) -> dict[str, float]:
+        """The metrics of the averaged weights on the held-out frames, and their loss."""
+        metrics, losses = MaskMetrics(), []
+        for first in range(0, len(held_out[0]), CHECK_BATCH):
+            pictures, targets = (each[first : first + CHECK_BATCH] for each in held_out)
+            logits, targets = self.answer(pictures), targets.to(self.fabric.device)
+            metrics.update(logits, targets)
+            losses.append(mask_loss([logits], targets.float() / 255, self.config.loss.weights(), 0.0) * len(pictures))
+        return {"held_out_loss": float(sum(losses)) / len(held_out[0]), **metrics.compute()}
+
+    def check(self, held_out: Batch, losses: list[torch.Tensor], watch: Watch) -> None:
+        """Measure the averaged weights on the held-out frames, tell, and save."""
+        measures = {"loss": torch.stack(losses).mean().item(), **self.measure(held_out)}
+        score = measures.get("person_iou", 0.0)
+        if score >= self.best:
             self.best = score
-            save_atomically(self.state(), self.config.out / "best.pt")
-        save_atomically(self.state(), self.config.out / "last.pt")
+            self.save(BEST)
+        self.save(LAST)
+        watch.check(self.step, self.seconds, measures)
+
+    def show(self, held_out: Batch, watch: Watch) -> None:
+        """Some held-out frames with their masks, for TensorBoard."""
+        count = min(self.config.run.pictures, len(held_out[0]))
+        if count:
+            chosen = torch.linspace(0, len(held_out[0]) - 1, count).long()
+            pictures, targets = (each[chosen] for each in held_out)
+            full = functional.interpolate(self.answer(pictures), targets.shape[-2:], mode="bilinear")
+            answers = (torch.sigmoid(full) * 255).byte().cpu()
+            watch.picture(self.step, masks_sheet(pictures, targets, answers))
 
 
-def train(rank: int, config: Config) -> None:
-    """Train until the minutes are used up; process 0 measures and saves."""
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(1)
-    if config.processes > 1:
-        meeting_point = (config.out / "processes").resolve().as_uri()
-        distributed.init_process_group("gloo", meeting_point, rank=rank, world_size=config.processes)
-    run, pack = Run(config), Pack(config.pack)
-    if config.resume:
-        run.load(config.out / "last.pt")
-    held_out = validation_batch(pack)
-    share = config.batch // config.processes
-    frames = FrameBatches(pack, share, seed=(config.seed * 1000 + rank) * 1_000_000 + run.step)
-    losses, clock = [], time.monotonic()
-    for pictures, targets in frames:
+def train(config: TrainingConfig, resume: bool) -> None:
+    """Train until the steps or minutes are used up; process 0 measures and saves."""
+    settings = config.run
+    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)
+    fabric.launch()
+    fabric.seed_everything(settings.seed, verbose=False)
+    run = Run(config, fabric)
+    if resume and (config.out / LAST).exists():
+        run.load(config.out / LAST)
+    if run.progress() >= 1:
+        return
+    if fabric.is_global_zero:
+        size = (config.network.width, config.network.height)
+        held_out = validation_batch(Pack(config.pack), size, settings.held_out)
+        with Watch(config.out, config.out.name, run.step) as watch:
+            try:
+                train_on(run, held_out, watch)
+            except KeyboardInterrupt:
+                run.save(LAST)
+                raise CommandError(f"Stopped and saved at step {run.step}. Go on with --resume.", 130) from None
+    else:
+        train_on(run)
+
+
+def train_on(run: Run, held_out: Batch | None = None, watch: Watch | None = None) -> None:
+    """The loop itself; `held_out` and `watch` are process 0's."""
+    settings, fabric = run.config.run, run.fabric
+    losses: list[torch.Tensor] = []
+    clock, saved = time.monotonic(), run.seconds
+    for pictures, targets in frame_loader(run.config, fabric.device, fabric.global_rank, run.step):
         losses.append(run.train_step(pictures, targets))
-        elapsed = torch.tensor([time.monotonic() - clock])
-        average_over_processes([elapsed])
-        clock, run.seconds = time.monotonic(), run.seconds + elapsed.item()
-        finished = run.seconds >= 60 * config.minutes
-        if rank == 0 and (finished or run.step % config.check_every == 0):
-            run.check(*held_out, losses)
+        elapsed = fabric.all_reduce(torch.tensor(time.monotonic() - clock))
+        assert isinstance(elapsed, torch.Tensor)
+        clock, run.seconds = time.monotonic(), run.seconds + float(elapsed)
+        finished = run.progress() >= 1
+        checking = finished or run.step % settings.check_every == 0
+        if watch and held_out:
+            watch.step(run.progress(), losses[-1])
+            if checking:
+                run.check(held_out, losses, watch)
+                run.show(held_out, watch)
+                saved = run.seconds
+            elif run.seconds - saved > 60 * settings.save_minutes:
+                run.save(LAST)
+                saved = run.seconds
+        if checking:
             losses = []
         if finished:
             return
 
 
-def main() -> None:
-    """Start the training processes and wait for them."""
-    config = read_config()
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "processes").unlink(missing_ok=True)
-    if config.processes == 1:
-        train(0, config)
-    else:
-        start_processes(train, (config,), config.processes, start_method="fork")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Command line of the step `run`."""
+    parser.add_argument("config", type=Path, help="TOML file, see models/training/configs; or a run's folder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as run.steps=100")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--resume", action="store_true", help="go on where the run was stopped, however that was")
+    kept.add_argument("--overwrite", action="store_true", help="throw away the run that is in the folder")
 
 
-if __name__ == "__main__":
-    main()
+def run(options: argparse.Namespace) -> int:
+    """Train by a TOML file."""
+    path: Path = options.config / CONFIG if options.config.is_dir() else options.config
+    config = read_config(path, options.set)
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    is_first_process = not getattr(rank_zero_only, "rank", 0)
+    if is_first_process:
+        prepare_folder(config, options.resume, options.overwrite)
+        warn_of_unknown_sets(config)
+    train(config, options.resume)
+    if is_first_process:
+        print(f"\n{table(config.out)}\n{config.out / BEST} is the one to export.", flush=True)
+    return 0

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What training frames promise: the mask moves with the picture, empty rooms are empty, seeds fix everything."""
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from background_filter.filters.cli.errors import CommandError
+from background_filter.models.training import lighting, manifest, pack, sheet
+from background_filter.models.training.config import FramesSection
+from background_filter.models.training.frames import KINDS, FrameBatches, FrameMaker, validation_batch
+from background_filter.models.training.pack import Pack
+from background_filter.models.training.pictures import read_picture, write_picture
+from background_filter.tests.models.training.people import person, room, step
+
+SIZE = (64, 36)
+RED, GREEN = 2, 1
+
+
+def make_pack(folder: Path, rooms: int = 4, val_every: int = 4) -> Path:
+    """A pack whose people pictures show their own alpha in the red channel; rooms have no red at all."""
+    for i in range(12):
+        _, mask = person(i, 96 if i % 2 else 60, 72)
+        picture = np.dstack([np.full_like(mask, 90), np.full_like(mask, 10 * i), mask])
+        write_picture(folder / "people" / "images" / f"p{i}.bmp", picture)
+        write_picture(folder / "people" / "masks" / f"p{i}.bmp", mask)
+    lists = ["people"]
+    for i in range(rooms):
+        picture = room(i)
+        picture[:, :, RED] = 0
+        write_picture(folder / "rooms" / "images" / f"r{i}.bmp", picture)
+        lists = ["people", "rooms"]
+    for name in lists:
+        options = ["--kind", "room", "--split", "train"] if name == "rooms" else ["--val-every", val_every]
+        assert step(manifest, folder / name, "--licence", "CC0", "--out", folder / f"{name}.csv", *options) == 0
+    assert step(manifest, "--join", *(folder / f"{name}.csv" for name in lists), "--out", folder / "all.csv") == 0
+    assert step(pack, folder / "all.csv", "--out", folder / "pack") == 0
+    return folder / "pack"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return Pack(make_pack(tmp_path_factory.mktemp("frames")))
+
+
+@pytest.mark.parametrize("kind", ["crop", "grid"])
+def test_the_mask_follows_the_picture_through_flips_scales_and_rotations(packed: Pack, kind: str) -> None:
+    maker = FrameMaker(packed, FramesSection(), SIZE, 5)
+    for _ in range(60):
+        frame, alpha = maker.undisturbed(kind)
+        assert np.abs(frame[:, :, RED] / 255 - alpha).max() < 1e-6
+        assert frame[:, :, RED].max() > 0
+
+
+def test_pasted_people_and_whole_pictures_bring_their_mask(packed: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = FrameMaker(packed, FramesSection(), SIZE, 6)
+    # Backdrops, tints and distractors may be red: here only people are.
+    monkeypatch.setattr(maker, "room", lambda: np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+    for _ in range(40):
+        frame, alpha = maker.undisturbed("inset")
+        assert np.abs(frame[:, :, RED] / 255 - alpha).max() < 1e-6
+        frame, alpha = maker.undisturbed("composite")
+        solid = cv2.erode((alpha > 0.99).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        outside = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+        assert (frame[:, :, RED][solid] > 230).all()
+        assert (frame[:, :, RED][outside] == 0).all()
+
+
+def test_empty_rooms_are_empty_whatever_is_painted_into_them(packed: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("background_filter.models.training.frames.DISTRACTOR_SHARE", 1.0)
+    maker = FrameMaker(packed, FramesSection(), SIZE, 7)
+    assert all((alpha == 0).all() for _, alpha in (maker.make("empty") for _ in range(30)))
+    plain = maker.room_window(maker.rooms[0])
+    assert (maker.add_distractor(plain.copy()) != plain).any()
+
+
+def test_alpha_stays_in_range_and_light_never_touches_it(packed: Pack) -> None:
+    maker = FrameMaker(packed, FramesSection(), SIZE, 8)
+    for kind in KINDS:
+        for _ in range(15):
+            frame, alpha = maker.undisturbed(kind)
+            kept = alpha.copy()
+            disturbed = lighting.disturb(frame, alpha, maker.rng)
+            assert disturbed.shape == (SIZE[1], SIZE[0], 3)
+            assert alpha.shape == (SIZE[1], SIZE[0])
+            assert disturbed.dtype == np.uint8
+            assert alpha.dtype == np.float32
+            assert (alpha == kept).all()
+            assert 0 <= alpha.min() <= alpha.max() <= 1
+
+
+def test_kinds_come_in_the_configured_shares(packed: Pack) -> None:
+    shares = FramesSection(empty=0.1, composite=0.4, inset=0.2, grid=0.0)
+    maker = FrameMaker(packed, shares, SIZE, 9)
+    counts = Counter(maker.draw_kind() for _ in range(5000))
+    for kind, share in {"empty": 0.1, "composite": 0.4, "inset": 0.2, "grid": 0.0, "crop": 0.3}.items():
+        assert counts[kind] / 5000 == pytest.approx(share, abs=0.03), kind
+
+
+def test_the_same_seed_makes_the_same_frames_and_another_does_not(packed: Pack) -> None:
+    def first(seed: int | list[int]) -> torch.Tensor:
+        pictures, targets = next(iter(FrameBatches(packed, FramesSection(), SIZE, 6, seed)))
+        assert pictures.dtype == targets.dtype == torch.uint8
+        assert pictures.shape == (6, 3, 36, 64)
+        assert targets.shape == (6, 1, 36, 64)
+        return torch.cat([pictures, targets], 1)
+
+    assert torch.equal(first([1, 0, 0]), first([1, 0, 0]))
+    assert not torch.equal(first([1, 0, 0]), first([1, 0, 1]))
+
+
+def test_batches_are_rgb(packed: Pack) -> None:
+    pictures, targets = validation_batch(packed, SIZE)
+    assert len(pictures) == 2 * sum(entry.validation for entry in packed.entries) > 0
+    assert torch.equal(pictures[:, 0], targets[:, 0])
+    assert len(validation_batch(packed, SIZE, 3)[0]) == 2
+
+
+def test_sets_are_drawn_by_their_weights(packed: Pack) -> None:
+    maker = FrameMaker(packed, FramesSection(set_weights={"people": 0.25}), SIZE, 1)
+    entries = [*maker.people, *maker.rooms]
+    drawn = Counter(maker.pick(entries).set_name for _ in range(4000))
+    expected = 0.25 * len(maker.people) / (0.25 * len(maker.people) + len(maker.rooms))
+    assert drawn["people"] / 4000 == pytest.approx(expected, abs=0.03)
+    with pytest.raises(CommandError, match="no pictures of people"):
+        FrameMaker(packed, FramesSection(set_weights={"people": 0}), SIZE, 1)
+
+
+def test_held_out_pictures_are_never_trained_on(packed: Pack) -> None:
+    maker = FrameMaker(packed, FramesSection(), SIZE, 1)
+    held_out = {entry.file for entry in packed.entries if entry.validation}
+    assert held_out
+    assert not held_out & {entry.file for entry in (*maker.people, *maker.rooms, *maker.cut_outs)}
+
+
+def test_without_rooms_backdrops_serve_and_without_held_out_pictures_it_says_so(tmp_path: Path) -> None:
+    bare = Pack(make_pack(tmp_path, rooms=0, val_every=1000000))
+    maker = FrameMaker(bare, FramesSection(), SIZE, 2)
+    assert not maker.rooms
+    for kind in KINDS:
+        maker.make(kind)
+    with pytest.raises(CommandError, match="no held-out pictures"):
+        validation_batch(bare, SIZE)
+
+
+def test_a_starved_video_codec_makes_blocks_and_thins_colour() -> None:
+    rng = np.random.default_rng(4)
+    stripes = np.zeros((72, 128, 3), np.uint8)
+    stripes[:, ::2, RED], stripes[:, 1::2, GREEN] = 200, 120
+    worse = lighting.video(stripes, rng)
+    assert worse.shape == stripes.shape
+    colour = cv2.cvtColor(worse, cv2.COLOR_BGR2YCrCb)[:, :, 1].astype(int)
+    assert np.abs(np.diff(colour, axis=1)).mean() < 8  # one pixel's red and the next one's green are gone
+
+
+def test_the_command_draws_a_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_pack(tmp_path)
+    assert step(sheet, folder, "--sheet", tmp_path / "sheet.jpg", "--count", 7, "--kind", "composite") == 0
+    assert "7 frames in" in capsys.readouterr().out
+    assert read_picture(tmp_path / "sheet.jpg").shape == (3 * 144, 3 * 2 * 256, 3)
+    with pytest.raises(CommandError, match=r"name it \.jpg or \.png"):
+        step(sheet, folder, "--sheet", tmp_path / "sheet.nonsense")
