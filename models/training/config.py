@@ -52,12 +52,16 @@ class NetworkSection(Section):
 
 
 class FramesSection(Section):
-    """Shares of the kinds of frames (the rest are crops of real pictures) and how often each set is drawn."""
+    """Shares of the kinds of frames (the rest are crops of real pictures) and how often each set is drawn.
+
+    `bystanders_unmarked` names sets whose masks leave out people in the back: what looks empty there may not be.
+    """
 
     empty: Share = 0.07
     composite: Share = 0.32
     inset: Share = 0.04
     grid: Share = 0.1
+    bystanders_unmarked: list[str] = []
     set_weights: dict[str, Weight] = {}
 
     @model_validator(mode="after")

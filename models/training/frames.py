@@ -29,10 +29,15 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 KINDS = ("empty", "composite", "inset", "grid", "crop")
 
 # How many of the crops show a picture as a whole, squeezed into the frame.
-WHOLE_SHARE = 0.3
+WHOLE_SHARE = 0.45
 # Pictures taller than this (height / width) show a standing person: mostly only the upper part is used.
 TALL = 1.3
+# How many rooms are a plain or graded backdrop, and how many of the others an empty part of a picture of people.
+PLAIN_SHARE, SURROUNDINGS_SHARE = 0.1, 0.45
+EMPTY_ALPHA = 1.5  # mean alpha (0..255) up to which a window counts as empty
 DISTRACTOR_SHARE = 0.25
+# How many composites add their people to those of a real picture.
+AMONG_OTHERS_SHARE = 0.3
 SKIN_BGR = ((180, 205, 235), (120, 160, 210), (70, 100, 150), (40, 60, 90))
 
 
@@ -105,6 +110,7 @@ class FrameMaker:
         self.rooms = [entry for entry in chosen if entry.kind == "rooms"]
         self.people = [entry for entry in chosen if entry.kind != "rooms"]
         self.cut_outs = [entry for entry in self.people if entry.clean] or self.people
+        self.surroundings = [each for each in self.people if each.set_name not in shares.bystanders_unmarked]
         if not self.people:
             raise CommandError("The pack has no pictures of people to train on, or their sets' weights are all 0.")
 
@@ -151,18 +157,41 @@ class FrameMaker:
         return self.room(), np.zeros((self.height, self.width), np.float32)
 
     def room(self) -> Picture:
-        """A frame without people: a crop of a room, or a plain or graded backdrop, often with distractors."""
+        """A frame without people: a backdrop, sometimes out of focus, often with distractors."""
         rng = self.rng
-        if rng.random() < 0.1 or not self.rooms:
-            corners = rng.uniform(0, 255, (1, 1, 3)) + rng.normal(0, 25, (2, 2, 3))
-            frame = np.asarray(cv2.resize(corners.clip(0, 255).astype(np.uint8), self.size), np.uint8)
-        else:
-            frame = self.room_window(self.rooms[rng.integers(len(self.rooms))])
+        frame = self.backdrop()
         if rng.random() < DISTRACTOR_SHARE:
             frame = self.add_distractor(frame)
         if rng.random() < 0.2:
             return np.asarray(cv2.GaussianBlur(frame, (0, 0), rng.uniform(1, 4)), np.uint8)
         return frame
+
+    def backdrop(self) -> Picture:
+        """A room, an empty part of a picture of people, or a plain or graded surface."""
+        rng = self.rng
+        if rng.random() >= PLAIN_SHARE:
+            frame = self.empty_window() if rng.random() < SURROUNDINGS_SHARE else None
+            if frame is None and self.rooms:
+                frame = self.room_window(self.rooms[rng.integers(len(self.rooms))])
+            if frame is not None:
+                return frame
+        corners = rng.uniform(0, 255, (1, 1, 3)) + rng.normal(0, 25, (2, 2, 3))
+        return np.asarray(cv2.resize(corners.clip(0, 255).astype(np.uint8), self.size), np.uint8)
+
+    def empty_window(self) -> Picture | None:
+        """A part of a picture of people in which nobody is: a real surrounding; None where none is soon found."""
+        rng = self.rng
+        for _ in range(3 if self.surroundings else 0):
+            entry = self.surroundings[rng.integers(len(self.surroundings))]
+            aspect = self.aspect / np.exp(rng.normal(0, 0.3))
+            width = max(2, int(0.999 * min(entry.width * rng.uniform(0.3, 1), entry.height * aspect)))
+            height = max(2, int(width / aspect))
+            left, top = (int(rng.uniform(0, extent)) for extent in (entry.width - width, entry.height - height))
+            part = self.pack.picture(entry)[top : top + height, left : left + width]
+            if part[::4, ::4, 3].mean() < EMPTY_ALPHA:
+                part = part[:, ::-1] if rng.random() < 0.5 else part
+                return resize(np.ascontiguousarray(part[:, :, :3]), self.size)
+        return None
 
     def room_window(self, entry: Entry) -> Picture:
         """A random window of a room's picture."""
@@ -229,8 +258,8 @@ class FrameMaker:
         return np.asarray(mixed, np.uint8), np.maximum(alpha, cover)
 
     def composite(self) -> Frame:
-        """One person, or several smaller ones, in a room."""
-        frame, alpha = self.empty()
+        """One person, or several smaller ones, in a room or among the people of another picture."""
+        frame, alpha = self.crop() if self.rng.random() < AMONG_OTHERS_SHARE else self.empty()
         if self.rng.random() < 0.75:
             return self.add_person(frame, alpha)
         for _ in range(self.rng.integers(1, 5)):

@@ -100,6 +100,14 @@ def video(frame: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.cvtColor(large, cv2.COLOR_YCrCb2BGR), np.uint8)
 
 
+def colours(frame: Picture, rng: np.random.Generator) -> Picture:
+    """Other saturation and slightly other hues: clothes, walls and lamps of all colours."""
+    hsv = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2HSV), np.uint8)
+    hsv[:, :, 0] = (hsv[:, :, 0].astype(np.int16) + int(rng.normal(0, 6))) % 180
+    hsv[:, :, 1] = cv2.convertScaleAbs(hsv[:, :, 1], alpha=float(np.exp(rng.normal(0, 0.3))))
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.uint8)
+
+
 def disturb(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """Apply a random selection of all faults above to one frame."""
     if rng.random() < 0.25:
@@ -108,6 +116,8 @@ def disturb(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
         frame = light_gradient(frame, rng)
     if rng.random() < 0.8:
         frame = np.asarray(cv2.LUT(frame, tone_table(rng)), np.uint8)
+    if rng.random() < 0.3:
+        frame = colours(frame, rng)
     if rng.random() < 0.06:
         frame = np.asarray(cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
     if rng.random() < 0.2:

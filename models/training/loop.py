@@ -22,6 +22,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch.nn import functional
 
 from ...filters.cli.errors import CommandError
+from .. import networks
 from .beginning import CONFIG, make_network, prepare_folder, warn_of_unknown_sets
 from .checkpoint import read_checkpoint
 from .config import TrainingConfig, read_config
@@ -82,9 +83,16 @@ class Run:
             "progress": {"step": self.step, "seconds": self.seconds, "best": self.best},
             "config": self.config.model_dump(mode="json"),
             "architecture": {
-                "name": section.name, "options": section.options, "width": section.width, "height": section.height,
+                "name": section.name, "options": self.options(), "width": section.width, "height": section.height,
             },
         }  # fmt: skip
+
+    def options(self) -> dict[str, Any]:
+        """All of the network's options, the usual ones included: those may change, this checkpoint may not."""
+        section = self.config.network
+        usual = networks.NETWORKS[section.name].options
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in {**usual, **section.options}.items()}  # fmt: skip
 
     def save(self, name: str) -> None:
         """Write the state into the run's folder; CommandError, and the old one stays, if the weights are spoilt."""
@@ -98,9 +106,9 @@ class Run:
         """Continue from a checkpoint of the same network."""
         state, section = read_checkpoint(path), self.config.network
         saved = state["architecture"]
-        if (saved["name"], saved["options"]) != (section.name, section.options):
+        if (saved["name"], saved["options"]) != (section.name, self.options()):
             was = f"{saved['name']} {saved['options']}"
-            raise CommandError(f"{path} is a run of {was}, not of {section.name} {section.options}.")
+            raise CommandError(f"{path} is a run of {was}, not of {section.name} {self.options()}.")
         self.network.module.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -78,6 +78,23 @@ def test_empty_rooms_are_empty_whatever_is_painted_into_them(packed: Pack, monke
     assert (maker.add_distractor(plain.copy()) != plain).any()
 
 
+def test_empty_parts_of_pictures_of_people_show_nobody(packed: Pack) -> None:
+    maker = FrameMaker(packed, FramesSection(), SIZE, 11)
+    found = [each for each in (maker.empty_window() for _ in range(300)) if each is not None]
+    assert len(found) > 3
+    # A person is 255 red; a few stray pixels at a corner may pass.
+    assert max(each[:, :, RED].mean() for each in found) < 6
+
+
+def test_sets_with_unmarked_bystanders_are_no_surroundings(packed: Pack) -> None:
+    names = sorted({entry.set_name for entry in packed.entries})
+    maker = FrameMaker(packed, FramesSection(bystanders_unmarked=names), SIZE, 12)
+    assert maker.people
+    assert not maker.surroundings
+    assert maker.empty_window() is None
+    assert (maker.make("empty")[1] == 0).all()
+
+
 def test_alpha_stays_in_range_and_light_never_touches_it(packed: Pack) -> None:
     maker = FrameMaker(packed, FramesSection(), SIZE, 8)
     for kind in KINDS:

@@ -17,6 +17,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from background_filter.filters.cli.errors import CommandError
+from background_filter.models import networks
 from background_filter.models.training import loop, manifest, pack
 from background_filter.models.training.checkpoint import read_checkpoint
 from background_filter.models.training.config import read_config
@@ -58,6 +59,9 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(packed: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert step(loop, *words(packed, tmp_path / name, f"run.seed={seed}")) == 0
+    # A checkpoint names all options of its network: the usual ones may change later.
+    saved = read_checkpoint(tmp_path / "a" / "last.pt")["architecture"]
+    assert networks.NETWORKS[saved["name"]].options.keys() <= saved["options"].keys()
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 

@@ -49,8 +49,8 @@ def test_outlines_weigh_three_times_as_much() -> None:
     target = torch.zeros(1, 1, 1, 40)
     target[..., 20:] = 1
     weight = boundary_weight(target)[0, 0, 0]
-    # Four and five of the nine pixels around the step lie on its other side.
-    assert weight[20].item() == pytest.approx(1 + 2 * 4 * (4 / 9) * (5 / 9), rel=1e-5)
+    # Worked out at half resolution: two and three of the five pixels around the step lie on its other side.
+    assert weight[20].item() == pytest.approx(1 + 2 * 4 * (2 / 5) * (3 / 5), rel=1e-5)
     assert weight[0].item() == weight[15].item() == weight[39].item() == 1.0
     wrong_at_edge, wrong_far_away = torch.full((2, 1, 1, 1, 40), -4.0)
     for logits in (wrong_at_edge, wrong_far_away):
