@@ -25,7 +25,7 @@ import torch
 
 from ...filters.cli.errors import CommandError
 from ..catalog import CatalogError, load_catalog
-from .checkpoint import Restored, halve, noise_pictures, parse_size, restore
+from .checkpoint import Restored, halve, noise_pictures, parse_size, restore, write_weights
 from .cost import count_macs
 from .manifest import MASK_FOLDERS, PICTURE_FOLDERS
 from .pictures import PictureError, list_pictures, read_pair, resize, write_whole
@@ -207,6 +207,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--allowed-boundary-loss", type=float, default=bounds.boundary_f, help="of boundary F (%(default)s)")
     add("--allowed-mad-gain", type=float, default=bounds.mad, help="of MAD, in 0..1 (%(default)s)")
     add("--catalog", type=Path, metavar="ID.json", help="also write the model's entry for models/catalog")
+    add("--weights", type=Path, metavar="FILE.pt", help="also write the weights to fine-tune from (network.init_from)")
     add("--tflite", type=Path, metavar="FILE", help="also write a TFLite file (see tflite.py for what that takes)")
 
 
@@ -241,6 +242,8 @@ def run(options: argparse.Namespace) -> int:
         finish(chosen, options.out, restored)
     if options.catalog:
         write_catalogue_entry(restored, options.out.name, options.catalog)
+    if options.weights:
+        write_weights(options.checkpoint, options.weights)
     if options.tflite:
         from .tflite import convert
 

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from background_filter.filters.cli.errors import CommandError
 from background_filter.models import networks
-from background_filter.models.training import loop, manifest, pack
+from background_filter.models.training import export, loop, manifest, pack
 from background_filter.models.training.checkpoint import read_checkpoint
 from background_filter.models.training.config import read_config
 from background_filter.models.training.feeding import FrameStream
@@ -185,11 +185,9 @@ def test_weights_that_are_no_numbers_end_the_run_in_words(packed: Path, tmp_path
 
 def test_fine_tuning_starts_from_the_weights_of_another_run(packed: Path, tmp_path: Path) -> None:
     assert step(loop, *words(packed, tmp_path / "first")) == 0
-    half = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in weights(tmp_path / "first").items()
-    }
-    torch.save({"average": half}, tmp_path / "half.pt")
+    files = ("--out", tmp_path / "first.onnx", "--weights", tmp_path / "half.pt")
+    assert step(export, tmp_path / "first" / "best.pt", *files) == 0
+    assert (tmp_path / "half.pt").stat().st_size < (tmp_path / "first" / "best.pt").stat().st_size / 5
     for name, start in (("whole", tmp_path / "first" / "best.pt"), ("half", tmp_path / "half.pt")):
         changes = (
             f"network.init_from={start}",
