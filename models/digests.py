@@ -161,8 +161,8 @@ def _record(facts: Any) -> TrustRecord:
     sha256 = _sha256(facts)
     if type(facts.get("size")) is not int:
         raise ValueError("no size")
-    name, origin, date = (_text(facts.get(key)) for key in ("name", "origin", "date"))
-    return TrustRecord(name, sha256, facts["size"], origin, date)
+    origin = facts.get("origin", facts.get("path"))  # the first stores said path
+    return TrustRecord(_text(facts.get("name")), sha256, facts["size"], _text(origin), _text(facts.get("date")))
 
 
 def _sha256(facts: Any) -> str:

@@ -138,6 +138,14 @@ def test_where_a_fetched_file_came_from_is_kept(tmp_path: Path) -> None:
     assert record.origin == "https://example.org/own.onnx"
 
 
+def test_the_first_stores_still_vouch(tmp_path: Path, config: Path) -> None:
+    """They called the origin path."""
+    record = trust_file(own_file(tmp_path))
+    store = config / "trusted.json"
+    store.write_text(store.read_text().replace('"origin"', '"path"'))
+    assert trust.trust_records() == [record]
+
+
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
