@@ -30,6 +30,7 @@ from .cost import count_macs
 from .manifest import MASK_FOLDERS, PICTURE_FOLDERS
 from .pictures import PictureError, list_pictures, read_pair, resize, write_whole
 from .quantise import Bounds, Samples, choose, run_onnx
+from .sharpen import sharpen
 
 INPUT_NAME, OUTPUT_NAME = "picture", "logits"
 OPSET, NEWEST_IR = 17, 10
@@ -200,6 +201,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="8-bit numbers if the measured quality allows it; takes --pack or --calibrate",
     )
+    add(
+        "--sharpen",
+        action="store_true",
+        help="multiply the logits by a factor that makes hesitant masks firmer; takes --pack or --calibrate",
+    )
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument("--pack", type=Path, help="packed pictures of the training, to calibrate and measure on")
     pictures.add_argument("--calibrate", type=Path, metavar="FOLDER", help="or a folder with images/ and masks/")
@@ -215,8 +221,9 @@ def check(options: argparse.Namespace) -> None:
     """CommandError for options that don't go together, before anything takes time."""
     if options.out.suffix != ".onnx":
         raise CommandError(f"--out: expected a name that ends in .onnx, found {options.out.name!r}")
-    if options.int8 and not (options.pack or options.calibrate):
-        raise CommandError("--int8 takes pictures to calibrate and to measure on: give --pack or --calibrate.")
+    for name in ("int8", "sharpen"):
+        if getattr(options, name) and not (options.pack or options.calibrate):
+            raise CommandError(f"--{name} takes pictures to measure on: give --pack or --calibrate.")
     if options.tflite:
         from .tflite import check_installed
 
@@ -231,6 +238,8 @@ def run(options: argparse.Namespace) -> int:
     if options.half_resolution:
         restored = halve(restored)
     known = samples(options, restored)
+    if options.sharpen and known:
+        restored = sharpen(restored, known[1])
     pictures = known[1].pictures[:PARITY_PICTURES] if known else noise_pictures(restored)
     with tempfile.TemporaryDirectory() as name:
         chosen = Path(name) / "float.onnx"

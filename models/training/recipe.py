@@ -67,7 +67,7 @@ def train_and_export(path: Path, config: TrainingConfig, changes: list[str]) -> 
         raise CommandError(f"The training by {path} did not succeed. Give the command again to go on.", code)
     exported = config.out / f"{path.stem}.onnx"
     if not is_done(exported, config.out / BEST):
-        call(export, config.out / BEST, "--out", exported, "--int8", "--pack", config.pack)
+        call(export, config.out / BEST, "--out", exported, "--sharpen", "--int8", "--pack", config.pack)
     return exported
 
 
