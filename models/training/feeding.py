@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -40,4 +41,10 @@ def frame_loader(config: TrainingConfig, device: torch.device, rank: int, step: 
     on_gpu = device.type == "cuda"
     spare = (os.cpu_count() or 1) // config.run.devices - 1
     workers = config.run.workers if config.run.workers is not None else on_gpu * max(0, min(MOST_WORKERS, spare))
-    return DataLoader(FrameStream(config, rank, step), batch_size=None, num_workers=workers, pin_memory=on_gpu)
+    frames = FrameStream(config, rank, step)
+    return DataLoader(frames, batch_size=None, num_workers=workers, pin_memory=on_gpu, worker_init_fn=leave_ctrl_c)
+
+
+def leave_ctrl_c(_worker: int) -> None:
+    """A terminal's Ctrl-C reaches the workers too; the training process ends them when it has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,11 +9,15 @@ several GPUs. The best checkpoint is the one whose averaged weights have the hig
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import math
 import os
+import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -223,26 +227,47 @@ def train(config: TrainingConfig, resume: bool) -> None:
     if fabric.is_global_zero:
         size = (config.network.width, config.network.height)
         held_out = validation_batch(Pack(config.pack), size, settings.held_out)
-        with Watch(config.out, config.out.name, run.step) as watch:
-            try:
-                train_on(run, held_out, watch)
-            except KeyboardInterrupt:
+        with Watch(config.out, config.out.name, run.step) as watch, asked_to_stop() as asked:
+            train_on(run, asked, held_out, watch)
+            if run.progress() < 1:
                 run.save(LAST)
-                raise CommandError(f"Stopped and saved at step {run.step}. Go on with --resume.", 130) from None
+                raise CommandError(f"Stopped and saved at step {run.step}. Go on with --resume.", 130)
     else:
-        train_on(run)
+        with asked_to_stop() as asked:
+            train_on(run, asked)
 
 
-def train_on(run: Run, held_out: Batch | None = None, watch: Watch | None = None) -> None:
-    """The loop itself; `held_out` and `watch` are process 0's."""
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C was pressed; the second time it stops everything at once.
+
+    As an exception it could strike anywhere, such as between two threads of a library that then wait for each other.
+    """
+    presses: list[int] = []
+
+    def press(number: int, _frame: FrameType | None) -> None:
+        if presses:
+            raise KeyboardInterrupt
+        presses.append(number)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(presses)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def train_on(run: Run, asked: Callable[[], bool], held_out: Batch | None = None, watch: Watch | None = None) -> None:
+    """The loop itself, until the end or until some process was `asked` to stop; `held_out`, `watch` are process 0's."""
     settings, fabric = run.config.run, run.fabric
     losses: list[torch.Tensor] = []
     clock, saved = time.monotonic(), run.seconds
     for pictures, targets in frame_loader(run.config, fabric.device, fabric.global_rank, run.step):
         losses.append(run.train_step(pictures, targets))
-        elapsed = fabric.all_reduce(torch.tensor(time.monotonic() - clock))
-        assert isinstance(elapsed, torch.Tensor)
-        clock, run.seconds = time.monotonic(), run.seconds + float(elapsed)
+        told = fabric.all_reduce(torch.tensor([time.monotonic() - clock, float(asked())]))
+        assert isinstance(told, torch.Tensor)
+        elapsed, asking = told.tolist()
+        clock, run.seconds = time.monotonic(), run.seconds + elapsed
         finished = run.progress() >= 1
         checking = finished or run.step % settings.check_every == 0
         if watch and held_out:
@@ -256,7 +281,7 @@ def train_on(run: Run, held_out: Batch | None = None, watch: Watch | None = None
                 saved = run.seconds
         if checking:
             losses = []
-        if finished:
+        if finished or asking:
             return
 
 
