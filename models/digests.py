@@ -12,7 +12,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..filters.environment.lock import FileLock
+from .atomic import UNFINISHED, replace_file
 from .refusal import ModelRefused
 
 FORMAT = 1
@@ -30,7 +30,6 @@ LOCK_WAIT_S, LOCK_POLL_S = 10.0, 0.02
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WRITABLE_BY_OTHERS = 0o022
-_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ def change_trusted(path: Path, change: Callable[[list[TrustRecord]], list[TrustR
             records = change(load_trusted(path))
             text = json.dumps({"format": FORMAT, "trusted": [asdict(record) for record in records]}, indent=2) + "\n"
             if path.exists():
-                _write_atomically(path.with_name(path.name + COPY), path.read_bytes())
-            _write_atomically(path, text.encode("ascii"))
+                replace_file(path.with_name(path.name + COPY), path.read_bytes())
+            replace_file(path, text.encode("ascii"))
     except OSError as error:
         raise ModelRefused("model.trust_store", file=path.name, detail=_reason(error)) from None
 
@@ -102,25 +101,9 @@ def _take(lock: FileLock) -> None:
 
 def _sweep(path: Path) -> None:
     """Remove what a writer that was killed left behind; nobody else writes now."""
-    for left in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
+    for left in path.parent.glob(f".{path.name}.*{UNFINISHED}"):
         with contextlib.suppress(OSError):
             left.unlink()
-
-
-def _write_atomically(path: Path, raw: bytes) -> None:
-    file, beside = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent
-    )  # 0600, and on the same disk
-    try:
-        with os.fdopen(file, "wb") as stream:
-            stream.write(raw)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
 
 
 def _check_private(path: Path) -> None:

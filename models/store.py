@@ -7,11 +7,11 @@ import contextlib
 import glob
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from . import trust
+from .atomic import replace_file
 from .catalog import FILE_NAME, ModelEntry
 from .places import ROOT, find_file, originals_folder, user_models_folder
 from .refusal import ModelRefused
@@ -79,17 +79,7 @@ def keep(data: bytes, name: str) -> Path:
         raise StoreError(f"There is another {path}. Take it out first: models remove {name}")
     try:
         make_private_folder(path.parent)
-        descriptor, beside = tempfile.mkstemp(prefix=f".{name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+        replace_file(path, data)
     except OSError as error:
         raise StoreError(f"{path} can't be written: {error.strerror or error}.") from None
     return path

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...models.atomic import replace_file
 from ...models.catalog import KINDS, MAX_SIDE_PX, rules
 from ...models.refusal import ModelRefused
 from ..environment.folders import config_folder
@@ -68,7 +67,7 @@ def save_choices(sha256: str, chosen: Chosen) -> None:
     content = json.dumps({"format": FORMAT, "choices": kept}, indent=2) + "\n"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_atomically(path, content.encode("ascii"))
+        replace_file(path, content.encode("ascii"))
     except OSError as error:
         raise ModelRefused("model.choices", file=path.name, detail=_reason(error)) from None
 
@@ -128,20 +127,6 @@ def _checked(file: str, chosen: Mapping[str, Any]) -> Chosen:
             except ValueError as error:
                 raise ModelRefused("model.choices", file=file, detail=f"{side}.{name}: {error}") from None
     return checked
-
-
-def _write_atomically(path: Path, raw: bytes) -> None:
-    file, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(file, "wb") as stream:
-            stream.write(raw)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
 
 
 def _reason(error: Exception) -> str:
