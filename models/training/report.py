@@ -164,11 +164,15 @@ def plot_quality_against_time(results: Results, path: Path) -> None:
     figure = Figure(figsize=(15, 5), layout="constrained")
     panels = figure.subplots(1, len(COMPARED))
     shown = [measure for measure in MEASURES if measure[0] in COMPARED]
+    others = [network.name for network in results.networks if network.name not in results.own]
     for axes, (name, heading, factor, _, more_is_better) in zip(panels, shown, strict=True):
         for network in results.networks:
             value = factor * fmean(figures[condition].get(name, np.nan) for figures in network.sets.values())
-            axes.plot(network.ms, value, "o", color="tab:red" if network.name in results.own else "tab:blue")
-            axes.annotate(network.name, (network.ms, value), xytext=(4, 4), textcoords="offset points", fontsize=7)
+            is_own = network.name in results.own
+            axes.plot(network.ms, value, "o", color="tab:red" if is_own else "tab:blue")
+            # Two rows of names, as dots of one row often lie side by side.
+            place = (4, 4) if (results.own if is_own else others).index(network.name) % 2 else (4, -10)
+            axes.annotate(network.name, (network.ms, value), xytext=place, textcoords="offset points", fontsize=7)
         axes.set(xscale="log", xlabel="ms on one thread", ylabel=f"{heading}, mean over sets")
         axes.set_title(f"{heading}: {'more' if more_is_better else 'less'} is better")
         axes.margins(x=0.3)
