@@ -11,7 +11,7 @@ from background_filter.filters.bridge.messages import MAX_LINE, WAKE, decode, en
 from background_filter.filters.bridge.problems import BridgeError, Problem
 
 NAME = "obs-background-filter-1-0123456789abcdef"
-MODEL = {"model": "person_fast_256x144", "device": "auto"}
+MODEL = {"model": "person_unet_256x144", "device": "auto"}
 GOOD: list[dict[str, object]] = [
     {"op": "open", "stream": 1, "segment": NAME, **MODEL},
     {"op": "model", "stream": 2, "model": "file:/home/zoë/mein modell.onnx", "device": "openvino"},
