@@ -18,7 +18,7 @@ def run(arguments: Sequence[str]) -> int:
     """Parse and run; see ``filters.cli.main`` for the exit codes."""
     parser = make_parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.command not in ("test", "train"):
+    if others and not options.passes_on:
         parser.error(f"unknown arguments: {' '.join(others)}")
     options.others = others
     command: Command = options.run
@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="OBS Background Filter removes the room behind you. In OBS, load this file in Tools, Scripts; "
         "the commands below install its engine, show what it does, and test it.",
     )
+    parser.set_defaults(passes_on=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     add = commands.add_parser
 
@@ -56,13 +57,13 @@ def make_parser() -> argparse.ArgumentParser:
     install.add_argument("--python", type=Path, metavar="PATH", help="the Python that builds it (3.10 to 3.14, 64-bit)")
     install.set_defaults(run=_install_engine)
 
-    models = add("models", help="list, fetch, check and trust models: see docs/models.md")
+    models = add("models", help="list, fetch, trust, convert, shrink and measure models: see docs/models.md")
     models_parser.add_arguments(models)
     models.set_defaults(run=models_parser.run)
 
     test = add("test", help="set up what the tests need, and run all checks and tests", description=_TEST)
     test.add_argument("--no-check", action="store_true", help="run the tests only, not the checks before them")
-    test.set_defaults(run=_test)
+    test.set_defaults(run=_test, passes_on=True)
 
     check = add("check", help="check format, lint and types (ruff, mypy)")
     check.set_defaults(run=_check)
@@ -79,7 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     # Its steps parse their arguments themselves, in an environment of their own.
     train = add("train", help="train a network of your own: see docs/training.md", add_help=False)
     train.add_argument("words", nargs=argparse.REMAINDER)
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, passes_on=True)
 
     docs = add("docs", help="make docs/settings.md anew from the settings and their texts")
     docs.set_defaults(run=_docs)

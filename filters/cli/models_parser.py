@@ -2,9 +2,21 @@
 """The words of ``models``: its commands and their options; what they do is imported when one is asked for."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import preview
+from .steps import Step, run_here, run_in_workshop
+
+# Those that work on model files themselves; each parses its own arguments.
+TOOLS = {
+    "convert": Step("tools.convert", "make an ONNX file of a network in another format, or TFLite of it"),
+    "simplify": Step("tools.simplify", "take out of an ONNX file what computes nothing"),
+    "quantize": Step("tools.quantize", "make a smaller or faster copy in 8 or 16 bits, if the quality allows it"),
+    "tensorrt": Step("tools.tensorrt", "build an NVIDIA card's engine of a model ahead of time"),
+    "benchmark": Step("tools.benchmark", "measure models on this machine: frames per second, size, quality"),
+    "evaluate": Step("tools.evaluate", "measure models on pictures with masks: table, plot, contact sheet"),
+}
 
 _MODEL = "an id of the catalogue, the name of a file in your folder of models, or a path"
 _TRUST = (
@@ -50,9 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add("where", help="the folders in which models are looked for")
 
+    # The second half, in the environment that the first half made.
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    for name, step in TOOLS.items():
+        tool = add(name, help=step.help, add_help=False)
+        tool.add_argument("words", nargs=argparse.REMAINDER)
+        tool.set_defaults(passes_on=True)
+
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
+    if options.action in TOOLS:
+        return run_tool(options.action, [*options.others, *options.words], options.here)
     from . import models
 
     match options.action:
@@ -73,3 +94,10 @@ def run(options: argparse.Namespace) -> int:
         case "where":
             return models.where()
     return models.list_models()
+
+
+def run_tool(name: str, arguments: Sequence[str], here: bool) -> int:
+    """Run one of the ``TOOLS``, in the environment for training unless told to do so here."""
+    if here:
+        return run_here("models", name, TOOLS[name], arguments)
+    return run_in_workshop("models", [name, *arguments])

@@ -36,6 +36,8 @@ TALL = 1.3
 PLAIN_SHARE, SURROUNDINGS_SHARE = 0.1, 0.45
 EMPTY_ALPHA = 1.5  # mean alpha (0..255) up to which a window counts as empty
 DISTRACTOR_SHARE = 0.25
+# How many real pictures get things pasted behind the people in them, and how many a print on their clothes.
+BEHIND_SHARE, PRINT_SHARE = 0.2, 0.1
 # How many composites add their people to those of a real picture.
 AMONG_OTHERS_SHARE = 0.3
 SKIN_BGR = ((180, 205, 235), (120, 160, 210), (70, 100, 150), (40, 60, 90))
@@ -49,13 +51,26 @@ def random_stretch(rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(0, np.log(2.4)) if draw < 0.9 else rng.uniform(np.log(0.75), 0)))
 
 
+def halved(picture: Picture) -> Picture:
+    """A picture at half its size; an odd last row or column is left out, for only exact halves are fast."""
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    return np.asarray(cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA))
+
+
+def shrink(picture: Picture, size: tuple[int, int]) -> Picture:
+    """A picture at a size (width, height): halved as long as that is no smaller, then by the area filter."""
+    while picture.shape[1] >= 2 * size[0] and picture.shape[0] >= 2 * size[1]:
+        picture = halved(picture)
+    return resize(picture, size)
+
+
 def warp(picture: Picture, matrix: Matrix, size: tuple[int, int], border: int) -> Picture:
     """Affine warp of a picture (HxWxC) to a frame of `size` (width, height), halving it first where it would alias."""
-    shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    while shrink < 0.6 and min(picture.shape[:2]) > 1:
-        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    while scale < 0.6 and min(picture.shape[:2]) > 1:
+        picture = halved(picture)
         matrix = np.column_stack([matrix[:, :2] * 2, matrix[:, 2]])
-        shrink *= 2
+        scale *= 2
     return np.asarray(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
 
 
@@ -90,8 +105,8 @@ def pure_foreground(picture: Picture) -> Picture:
     """
     colour, alpha = colours(picture), picture[:, :, 3]
     solid = (alpha > 240).astype(np.uint8)
-    weight = cv2.blur(solid.astype(np.float32), (9, 9)) + 1e-3
-    edge = (alpha < 248) & (alpha > 3)
+    weight = cv2.blur(solid.astype(np.float32), (9, 9))
+    edge = (alpha < 248) & (alpha > 3) & (weight > 0.5 / 81)
     nearby = cv2.blur((colour * solid[:, :, None]).astype(np.float32), (9, 9))
     colour[edge] = (nearby[edge] / weight[edge][:, None]).clip(0, 255)
     return colour
@@ -150,7 +165,18 @@ class FrameMaker:
         centre, target = (left + width / 2, top + height / 2), (self.width / 2, self.height / 2)
         matrix = place(centre, target, (self.width / width, self.height / height), degrees, rng.random() < 0.5)
         frame = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REPLICATE)
-        return colours(frame), alpha_of(frame)
+        return self.decorate(colours(frame), alpha_of(frame)), alpha_of(frame)
+
+    def decorate(self, frame: Picture, alpha: Alpha) -> Picture:
+        """Hang flags, posters and the like behind the people, or print something on their clothes."""
+        rng = self.rng
+        if rng.random() < BEHIND_SHARE:
+            for _ in range(rng.integers(1, 4)):
+                frame = self.add_distractor(frame, 1 - alpha)
+        if rng.random() < PRINT_SHARE:
+            below_the_face = np.linspace(-1, 2, self.height, dtype=np.float32).clip(0, 1)[:, None]
+            frame = self.add_distractor(frame, alpha * below_the_face)
+        return frame
 
     def empty(self) -> Frame:
         """A room with nobody in it."""
@@ -190,7 +216,7 @@ class FrameMaker:
             part = self.pack.picture(entry)[top : top + height, left : left + width]
             if part[::4, ::4, 3].mean() < EMPTY_ALPHA:
                 part = part[:, ::-1] if rng.random() < 0.5 else part
-                return resize(np.ascontiguousarray(part[:, :, :3]), self.size)
+                return shrink(np.ascontiguousarray(part[:, :, :3]), self.size)
         return None
 
     def room_window(self, entry: Entry) -> Picture:
@@ -207,26 +233,49 @@ class FrameMaker:
         matrix = place(centre, target, scale, rng.normal(0, 2), rng.random() < 0.5)
         return colours(warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REFLECT))
 
-    def add_distractor(self, frame: Picture) -> Picture:
-        """Paint a blob that is nobody: skin-coloured, or of a texture torn out of some picture."""
+    def add_distractor(self, frame: Picture, where: Alpha | None = None) -> Picture:
+        """Paint a thing that is nobody, as far as `where` (0..1) lets it: skin-coloured, striped or torn out."""
+        weight = cv2.GaussianBlur(self.shape(), (3, 3), 0).astype(np.float32) / 255
+        if where is not None:
+            weight = weight * where
+        return np.asarray(cv2.blendLinear(self.texture(frame), frame, weight, 1 - weight), np.uint8)
+
+    def shape(self) -> Picture:
+        """A filled blob, ellipse or tilted box somewhere in the frame, uint8 HxW, 0 or 255."""
         rng = self.rng
         cover = np.zeros((self.height, self.width), np.uint8)
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(4, 12))))
-        radii = self.height * rng.uniform(0.06, 0.3) * rng.uniform(0.6, 1, len(angles))
+        radii = self.height * rng.uniform(0.06, 0.4) * rng.uniform(0.6, 1, len(angles))
         centre = rng.uniform(0, 1, 2) * self.size
         outline = centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.5, 1.5, 2)
-        if rng.random() < 0.5:
+        draw, box = rng.random(), cv2.minAreaRect(outline.astype(np.float32))
+        if draw < 0.4:
             cv2.fillPoly(cover, [outline.astype(np.int32)], 255)
+        elif draw < 0.7:
+            cv2.fillPoly(cover, [cv2.boxPoints(box).astype(np.int32)], 255)
         else:
-            cv2.ellipse(cover, cv2.minAreaRect(outline.astype(np.float32)), 255, -1)
-        if rng.random() < 0.5:
-            texture = np.empty_like(frame)
-            texture[:] = np.clip(np.array(SKIN_BGR[rng.integers(len(SKIN_BGR))]) * rng.uniform(0.6, 1.2), 0, 255)
-            texture = texture // 2 + frame // 2 if rng.random() < 0.5 else texture
-        else:
-            texture = self.patch(rng.uniform(20, 60))
-        weight = cv2.GaussianBlur(cover, (3, 3), 0).astype(np.float32) / 255
-        return np.asarray(cv2.blendLinear(texture, frame, weight, 1 - weight), np.uint8)
+            cv2.ellipse(cover, box, 255, -1)
+        return cover
+
+    def texture(self, frame: Picture) -> Picture:
+        """A surface in the frame's size: of skin colour, striped, or a part torn out of some picture."""
+        rng, draw = self.rng, self.rng.random()
+        if draw < 0.3:
+            return self.stripes()
+        if draw < 0.65:
+            return self.patch(rng.uniform(20, 60))
+        surface = np.empty_like(frame)
+        surface[:] = np.clip(np.array(SKIN_BGR[rng.integers(len(SKIN_BGR))]) * rng.uniform(0.6, 1.2), 0, 255)
+        return surface // 2 + frame // 2 if rng.random() < 0.5 else surface
+
+    def stripes(self) -> Picture:
+        """Parallel stripes of two or three colours, of any direction and width."""
+        rng = self.rng
+        palette = rng.integers(0, 256, (int(rng.integers(2, 4)), 3)).astype(np.uint8)
+        angle, width = rng.uniform(0, np.pi), self.height * rng.uniform(0.015, 0.15)
+        x, y = np.arange(self.width) * np.cos(angle), np.arange(self.height) * np.sin(angle)
+        number = np.floor((x[None] + y[:, None]) / width).astype(np.int64)
+        return palette[number % len(palette)]
 
     def patch(self, side: float) -> Picture:
         """A tiny part of any picture, `side` pixels wide, blown up to the frame: a texture without a shape."""
@@ -297,7 +346,8 @@ class FrameMaker:
         height = min(visible, width * size[1] / size[0] * stretch)
         left = int(rng.uniform(0, entry.width - width))
         part = self.pack.picture(entry)[: max(2, int(height)), left : left + max(2, int(width))]
-        return resize(part[:, ::-1] if rng.random() < 0.5 else part, size)
+        cell = shrink(part, size)
+        return cell[:, ::-1] if rng.random() < 0.5 else cell
 
     def draw_kind(self) -> str:
         """One of `KINDS`, by the configured shares; the rest are crops."""

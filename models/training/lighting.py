@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from .pictures import Alpha, Picture, resize
 
+# Hue (0..179), saturation and value between which skin of all tones lies; the hue also takes in brown hair.
+SKIN_HSV = (np.array([0, 25, 30]), np.array([25, 185, 255]))
+
 
 def clipped(frame: NDArray[np.floating]) -> Picture:
     """Grey levels brought into 0..255, cut to whole numbers."""
@@ -108,8 +111,23 @@ def colours(frame: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.uint8)
 
 
+def recolour(frame: Picture, cover: Alpha, rng: np.random.Generator) -> Picture:
+    """Turn the hues under `cover` (float32 HxW, 0..1) by any angle, save those of skin: other walls, other clothes."""
+    hsv = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2HSV), np.uint8)
+    skin = cv2.inRange(hsv, SKIN_HSV[0], SKIN_HSV[1])
+    hsv[:, :, 0] = (hsv[:, :, 0].astype(np.int16) + int(rng.integers(15, 166))) % 180
+    hsv[:, :, 1] = cv2.convertScaleAbs(hsv[:, :, 1], alpha=float(np.exp(rng.normal(0, 0.4))))
+    turned = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.uint8)
+    weight = cover * (1 - cv2.blur(skin, (5, 5)).astype(np.float32) / 255)
+    return np.asarray(cv2.blendLinear(turned, frame, weight, 1 - weight), np.uint8)
+
+
 def disturb(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """Apply a random selection of all faults above to one frame."""
+    if rng.random() < 0.2:
+        frame = recolour(frame, 1 - alpha, rng)
+    if rng.random() < 0.2:
+        frame = recolour(frame, alpha, rng)
     if rng.random() < 0.25:
         frame = separate_light(frame, alpha, rng)
     if rng.random() < 0.15:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ...filters.cli.errors import CommandError
-from ...filters.cli.train import HERE, wait_for
+from ...filters.cli.steps import HERE, wait_for
 from . import attribution, evaluate, export, import_collection, label, pack
 from .beginning import CONFIG
 from .config import TrainingConfig, read_config

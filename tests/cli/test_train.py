@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from background_filter.filters.cli import train, workshop
+from background_filter.filters.cli import steps, train, workshop
 from background_filter.filters.cli.errors import CommandError
 from background_filter.filters.environment.stamp import interpreter_in
 from background_filter.tests.cli.test_commands import run
@@ -40,7 +40,7 @@ def test_a_wrong_step_is_answered_in_words(arguments: tuple[str, ...], words: st
 def test_every_step_has_its_module_and_stands_in_the_documentation() -> None:
     told = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     for name, step in train.STEPS.items():
-        source = (ROOT / "models" / "training" / f"{step.module}.py").read_text(encoding="utf-8")
+        source = (ROOT / "models" / f"{step.module.replace('.', '/')}.py").read_text(encoding="utf-8")
         assert "def add_arguments(parser: argparse.ArgumentParser) -> None:" in source, name
         assert "def run(options: argparse.Namespace) -> int:" in source, name
         assert f"train {name}" in told, name
@@ -57,9 +57,9 @@ def test_the_step_goes_on_in_the_environment_for_training(monkeypatch: pytest.Mo
         asked.append(command)
         return 7
 
-    monkeypatch.setattr(train, "prepare_python", lambda: None)
-    monkeypatch.setattr(train, "prepare_venv", prepare_venv)
-    monkeypatch.setattr(train, "hand_over", hand_over)
+    monkeypatch.setattr(steps, "prepare_python", lambda: None)
+    monkeypatch.setattr(steps, "prepare_venv", prepare_venv)
+    monkeypatch.setattr(steps, "hand_over", hand_over)
     assert train.train(["import", "aisegment", "folder", "--out", "x"]) == 7
     script = str(ROOT / "obs_background_filter.py")
     handed = [str(Path("/venv/python")), script, "train", "--here", "import", "aisegment", "folder", "--out", "x"]
@@ -92,10 +92,10 @@ def test_the_environment_is_made_once_and_again_for_other_requirements(
 
 
 def test_the_step_s_exit_code_is_the_command_s() -> None:
-    assert train.wait_for([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    assert steps.wait_for([sys.executable, "-c", "raise SystemExit(3)"]) == 3
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import obs_background_filter\n"
-        "from background_filter.filters.cli.train import hand_over\n"
+        "from background_filter.filters.cli.steps import hand_over\n"
         "print('before'); hand_over([sys.executable, '-c', 'print(\"after\"); raise SystemExit(4)'])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
