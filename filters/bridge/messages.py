@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,10 +15,13 @@ MAX_LINE = 4000  # bytes, with the line's end
 WAKE = b"\n"  # an empty line: look at the frame slots
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino")
 LOG_LEVELS = ("error", "warning", "info", "debug")
+AUTOMATIC = "auto"  # as a model: the engine chooses one; before its id in the status: it was chosen so
+STEPS = ("measuring", "checking", "loading", "warming", "")  # on a model's way into memory; the last: it is over
+MAX_FPS = 1000.0
 
 _MAX_TEXT = 3000
 _MAX_STREAM = 2**31 - 1
-_PROBLEM_BYTES = 1000  # in UTF-8; three times as long at worst once it is ASCII
+_PROBLEM_BYTES = 1000  # in UTF-8
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -29,7 +33,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
     if values.get("event") == "log" and isinstance(values.get("text"), str):
         values["text"] = _cut_ascii(values["text"], MAX_LINE - 100)
     if isinstance(values.get("problem"), Problem):
-        values["problem"] = json.loads(values["problem"].to_json(_PROBLEM_BYTES))
+        values["problem"] = _cut_problem(values["problem"], MAX_LINE - 100)
     _check(values)
     line = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + WAKE
     if len(line) > MAX_LINE:
@@ -76,8 +80,20 @@ def _is_model(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.removeprefix("file:") != ""
 
 
+def _is_fps(value: object) -> bool:
+    return type(value) in (int, float) and 1 <= value <= MAX_FPS  # type: ignore[operator]
+
+
 def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+def _is_guesses(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(_is_texts(item) and len(item) == 3 for item in value)
 
 
 def _is_segment(value: object) -> bool:
@@ -103,6 +119,8 @@ _FORMS: dict[tuple[str, str], _Form] = {
     ("op", "open"): {**_STREAM, "segment": _is_segment, **_MODEL},
     ("op", "model"): {**_STREAM, **_MODEL},
     ("op", "close"): _STREAM,
+    ("op", "video"): {"fps": _is_fps},
+    ("op", "measure"): {"device": DEVICES.__contains__},
     ("event", "hello"): {
         "pid": _is_pid,
         "version": _is_text,
@@ -111,6 +129,9 @@ _FORMS: dict[tuple[str, str], _Form] = {
     },
     ("event", "opened"): _STREAM,
     ("event", "problem"): {"stream": _is_stream_or_none, "problem": _is_problem},
+    ("event", "loading"): {**_STREAM, "model": _is_text, "step": STEPS.__contains__},
+    ("event", "guesses"): {"sha256": _is_digest, "guesses": _is_guesses},
+    ("event", "suggestion"): {"model": _is_text, "fps": _is_fps},
     ("event", "log"): {"level": LOG_LEVELS.__contains__, "text": _is_text},
 }
 
@@ -134,6 +155,14 @@ def _cut_ascii(text: str, size: int) -> str:
     while len(json.dumps(text)) > size:
         text = text[: len(text) * size // (len(json.dumps(text)) + 1)]
     return text
+
+
+def _cut_problem(problem: Problem, size: int) -> Any:
+    """``problem`` as an object whose JSON in ASCII, up to six times as long as in UTF-8, is at most ``size`` long."""
+    utf8_bytes = _PROBLEM_BYTES
+    while len(json.dumps(cut := json.loads(problem.to_json(utf8_bytes)))) > size:
+        utf8_bytes = utf8_bytes * 3 // 4
+    return cut
 
 
 def _error(reason: str, found: object) -> BridgeError:

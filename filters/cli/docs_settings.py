@@ -6,7 +6,7 @@ Run after a change to either: ``python3 obs_background_filter.py docs``. A test 
 
 from collections.abc import Mapping
 
-from ..bridge.messages import DEVICES, LOG_LEVELS
+from ..bridge.messages import AUTOMATIC, DEVICES, LOG_LEVELS
 from ..locale import FALLBACK, load
 from ..obs.settings import SETTINGS, Setting
 from .workshop import ROOT
@@ -19,7 +19,7 @@ _HEAD = """# Settings
 
 Every setting can stay as it is. What is in `code font` is the name under which OBS stores it; these names never
 change, so scenes, scripts and obs-websocket may rely on them. A number outside its range counts as the nearest one
-inside, an unknown choice as the default.
+inside, an unknown choice as the default; but a filter's model that is not there is refused, never replaced by another.
 
 ## The filter
 
@@ -28,7 +28,8 @@ Right-click the source, *Filters*, *Background Filter*. Each filter has its own;
 
 _STATUS = """
 Above the settings stand two lines that are no settings. *Status*: the model, the device it runs on, milliseconds per
-mask, masks per second, and how far the picture lags behind the source because each mask is drawn on its own frame.
+mask, masks per second, and how far the picture lags behind the source because each mask is drawn on its own frame;
+while another model is on its way, which one and how far it is.
 Delay your microphone by as much (*Advanced Audio Properties, Sync Offset*) if you see a difference. *Problem*, when
 there is one: see [troubleshooting.md](troubleshooting.md).
 
@@ -37,12 +38,16 @@ hair or a hand is lost, lower *Threshold*; the edge flickers while you sit still
 
 ## The script
 
-*Tools, Scripts*, choose the script. These hold for all filters of this OBS and are kept in the scene collection.
+*Tools, Scripts*, choose the script. These hold for all filters of this OBS (a filter may have a model of its own) and
+are kept in the scene collection.
 """
 
 _BUTTONS = """
-Two buttons: *Install engine* builds the engine's own environment ([install.md](install.md)), *Trust this file* lets
-your own ONNX file run as it is now.
+Three buttons: *Install engine* builds the engine's own environment ([install.md](install.md)), *Trust this file* lets
+your own ONNX file run as it is now, *Measure again* finds out which model suits this computer ([models.md](models.md)).
+
+While *Model* is *Own file…* there is a group of lists more: how that file is fed and read. Its answers belong to the
+file and are not kept in the scene collection.
 """
 
 
@@ -75,7 +80,10 @@ def _row(setting: Setting, texts: Mapping[str, str]) -> tuple[str, str, str, str
     key = f"setting.{setting.key}"
     name = f"{texts[f'{key}.label']} `{setting.key}`"
     values, default = f"{setting.minimum:g} to {setting.maximum:g}{setting.unit}", f"{setting.default}"
-    if setting.choices:
+    if setting.is_model:
+        values = ", ".join(texts[name] for name in ("setting.model.script", "script.model.auto"))
+        values, default = f"{values} `{AUTOMATIC}`, the models that are there", texts["setting.model.script"]
+    elif setting.choices:
         values = ", ".join(f"{texts[f'{key}.{choice}']} `{choice}`" for choice in setting.choices)
         default = texts[f"{key}.{setting.default}"]
     elif isinstance(setting.default, bool):
@@ -87,7 +95,10 @@ def _row(setting: Setting, texts: Mapping[str, str]) -> tuple[str, str, str, str
 
 def _script_rows(texts: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
     choices = {
-        "model": (f"the models that ship, {texts['script.model.own']}", "the one that ships"),
+        "model": (
+            f"{texts['script.model.auto']} `{AUTOMATIC}`, the models that are there, {texts['script.model.own']}",
+            "the one that ships",
+        ),
         "own_model_file": ("a file", "none"),
         "device": (_choices("device", DEVICES, texts), texts[f"script.device.{DEVICES[0]}"]),
         "log_level": (_choices("log_level", LOG_LEVELS, texts), texts["script.log_level.info"]),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...models.catalog import CatalogError, find_model
+from ...models.choices import Chosen, load_choices, parse_choice, save_choices
 from ...models.trust import ModelRefused, VerifiedModel, read_model
-from ..engine.choices import Chosen, load_choices, parse_choice, save_choices
 from ..environment.build import engine_python
 from ..locale import text
 from .errors import CommandError

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import NamedTuple
 
 from ...models import trust
 from ...models.catalog import CatalogError, find_model
+from ...models.choices import load_choices
 from ..bridge.problems import Problem
-from .choices import load_choices
 from .control import ControlLine
 from .network import Loaded, Network, load_network
 from .providers import first_line
@@ -37,14 +38,21 @@ Outcome = Loaded | Problem
 class Library:
     """Used by the loop's thread; loads in others, one for each wish: a stuck driver holds up only its own."""
 
-    def __init__(self, control: ControlLine, on_loaded: Callable[[Wish, Outcome], None]) -> None:
+    def __init__(
+        self,
+        control: ControlLine,
+        on_loaded: Callable[[Wish, Outcome], None],
+        on_step: Callable[[Wish, str], None],
+    ) -> None:
         self._control = control
+        self._on_step = on_step
         self._on_loaded = on_loaded
         self._in_memory: dict[Wish, Loaded] = {}
         self._loading: set[Wish] = set()
 
     def ask(self, wish: Wish) -> None:
-        """Have ``on_loaded`` called in the loop, soon, with the network or the problem."""
+        """Have ``on_loaded`` called in the loop, soon, with the network or the problem; ``on_step`` before (the steps
+        of ``messages.STEPS``)."""
         if wish not in self._loading:
             self._loading.add(wish)
             arguments = wish, self._in_memory.get(wish)
@@ -58,15 +66,20 @@ class Library:
     def _load(self, wish: Wish, in_memory: Loaded | None) -> None:
         """Every wish is verified anew: the file may have changed since. What is in memory is not loaded again."""
         outcome: Outcome
+        tell = functools.partial(self._tell, wish)
+        tell("checking")
         try:
             model = verify(wish.model)
             is_same = in_memory is not None and is_up_to_date(in_memory.network, model)
-            outcome = in_memory if in_memory is not None and is_same else load_network(model, wish.device)
+            outcome = in_memory if in_memory is not None and is_same else load_network(model, wish.device, on_step=tell)
         except trust.ModelRefused as refused:
             outcome = Problem(refused.code, refused.params)
         except Exception as error:  # nothing about one model may end the engine
             outcome = Problem("model.load_failed", {"file": wish.title, "detail": first_line(error)})
         self._control.post(lambda: self._loaded(wish, outcome))
+
+    def _tell(self, wish: Wish, step: str) -> None:
+        self._control.post(lambda: self._on_step(wish, step))
 
     def _loaded(self, wish: Wish, outcome: Outcome) -> None:
         self._loading.discard(wish)

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+from ...models.catalog import default_model_id
+from ..bridge.messages import AUTOMATIC
 from ..bridge.problems import BridgeError, Problem
 from ..bridge.segment import Segment
+from .automatic import USUAL_FPS, Answer, Automatic, Question
 from .control import BadLine, Command, ControlLine, End, Item, News
 from .events import Events
 from .guess import in_words
@@ -19,6 +23,7 @@ from .providers import DEVICES, NVIDIA, Dropped, first_line, missing_nvidia_driv
 from .stream import Stream
 
 IDLE_S = 0.5  # a sign of life at least this often
+MAX_GUESSES, MAX_GUESS = 10, 100  # what fits into a message, in number and in characters: more than a dialog shows
 
 
 class Engine:
@@ -28,7 +33,9 @@ class Engine:
         self._control = control
         self._events = events
         self._streams: dict[int, Stream] = {}
-        self._library = Library(control, self._on_loaded)
+        self._library = Library(control, self._on_loaded, self._on_step)
+        self._automatic = Automatic(control, self._on_answer, self._on_measuring)
+        self._fps = USUAL_FPS
 
     def run(self) -> None:
         """Serve until the control line ends."""
@@ -70,6 +77,10 @@ class Engine:
         stream = self._streams.get(message.get("stream", 0))
         if operation == "open":
             self._open(message)
+        elif operation == "video":
+            self._set_fps(float(message["fps"]))
+        elif operation == "measure":
+            self._automatic.ask(Question(message["device"], self._fps), anew=True)
         elif stream is not None and operation == "close":
             self._close(stream)
         elif stream is not None and operation == "model":
@@ -93,8 +104,50 @@ class Engine:
         self._guard(stream, lambda: self._ask(stream))
 
     def _ask(self, stream: Stream) -> None:
+        if stream.asked.model == AUTOMATIC and not self._choose(stream):
+            stream.loading(None)
+            return
         stream.loading(expected_size(stream.wish))
         self._library.ask(stream.wish)
+
+    def _choose(self, stream: Stream) -> bool:
+        """Name the model for a stream that left it to us; False if it has to be found out first."""
+        question = Question(stream.asked.device, self._fps)
+        answer = self._automatic.answer(question)
+        if answer is None:
+            self._automatic.ask(question)
+            return False
+        stream.wish = Wish(answer.model or default_model_id(), stream.asked.device)
+        return True
+
+    def _set_fps(self, fps: float) -> None:
+        if fps != self._fps:
+            self._fps = fps
+            self._ask_automatic_ones()
+
+    def _ask_automatic_ones(self) -> None:
+        for stream in list(self._streams.values()):
+            if stream.asked.model == AUTOMATIC:
+                self._guard(stream, functools.partial(self._ask, stream))
+
+    def _on_answer(self, question: Question, answer: Answer) -> None:
+        self._events.send("suggestion", model=answer.model or "", fps=question.fps)
+        compared = ", ".join(f"{each.id} {each.ms:.1f} ms" for each in answer.candidates) or "none"
+        held = f"{question.fps:g} frames per second on {question.device}"
+        self._events.log("info", f"Best model for {held}: {answer.model or 'none'} (measured: {compared})")
+        self._ask_automatic_ones()
+
+    def _on_measuring(self, model: str) -> None:
+        for stream in self._streams.values():
+            if stream.waits and stream.asked.model == AUTOMATIC:
+                self._events.send("loading", stream=stream.id, model=model, step="measuring")
+
+    def _on_step(self, wish: Wish, step: str) -> None:
+        for stream in self._waiting_for(wish):
+            self._events.send("loading", stream=stream.id, model=stream.title, step=step)
+
+    def _waiting_for(self, wish: Wish) -> list[Stream]:
+        return [stream for stream in self._streams.values() if stream.waits and stream.wish == wish]
 
     def _close(self, stream: Stream) -> None:
         del self._streams[stream.id]
@@ -105,7 +158,8 @@ class Engine:
         self._library.keep_only([stream.network for stream in self._streams.values() if stream.network])
 
     def _on_loaded(self, wish: Wish, outcome: Outcome) -> None:
-        waiting = [stream for stream in self._streams.values() if stream.waits and stream.wish == wish]
+        waiting = self._waiting_for(wish)
+        self._on_step(wish, "")
         if isinstance(outcome, Problem):
             for stream in waiting:
                 self._events.problem(stream.id, outcome)
@@ -127,6 +181,10 @@ class Engine:
         self._events.log("info", f"Model {wish.title} runs on: {where}")
         for guess in network.ports.guesses:
             self._events.log("info", f"Model {wish.title}: {in_words(guess)}")
+        told = [[guess.about, guess.value[:MAX_GUESS], guess.reason] for guess in network.ports.guesses]
+        if told:
+            with contextlib.suppress(BridgeError):  # names that fill a message: the log has them
+                self._events.send("guesses", sha256=network.sha256, guesses=told[:MAX_GUESSES])
 
     def _guard(self, stream: Stream, act: Callable[[], object]) -> None:
         """Nothing about one stream may end the others."""

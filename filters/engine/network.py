@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ...models.choices import load_choices
 from ...models.trust import ModelRefused, VerifiedModel
 from . import providers
-from .choices import load_choices
 from .guess import guess_ports
 from .memory import Memory
 from .output import AlphaDecoder
@@ -88,17 +88,25 @@ class Loaded(NamedTuple):
     dropped: tuple[providers.Dropped, ...]
 
 
-def load_network(model: VerifiedModel, wanted_device: str = "auto", choices: Choices | None = None) -> Loaded:
+def load_network(
+    model: VerifiedModel,
+    wanted_device: str = "auto",
+    choices: Choices | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Loaded:
     """Load verified bytes on the best device that passes; returns the network warm.
 
-    ``choices`` take the place of what the user chose before for a file of their own.
+    ``choices`` take the place of what the user chose before for a file of their own; ``on_step`` hears of "loading" and
+    "warming" when they begin.
     Raises ModelRefused: those of ``load_refusal``, ``ports_of_entry`` and ``guess_ports``, and model.self_test.
     """
+    on_step("loading")
     try:
         cpu_session = providers.open_session(model.data, "cpu")
     except Exception as error:  # ONNX Runtime has no common base class for its exceptions
         raise load_refusal(model.name, error) from None
     ports = find_ports(model, cpu_session, choices)
+    on_step("warming")
     picture = self_test_picture(ports.input.width, ports.input.height)
     self_test(model.name, Network(model.sha256, ports, cpu_session, "cpu"), picture, runs=1)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 from ..bridge.problems import Problem
@@ -14,7 +15,9 @@ from .events import Events
 
 VERSION = "0.1.0"
 NICE_STEP = 5  # below OBS and the game, above "only when idle": a mask that starves is a hidden person
+NICE_STEP_OF_THREAD = 10  # one that only measures
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000
+THREAD_PRIORITY_LOWEST = -2
 GIL_SWITCH_S = 0.0005  # the thread that loads a model must not hold up the one that makes masks
 EXIT_LIBRARIES = 3
 
@@ -55,6 +58,23 @@ def lower_priority() -> None:
         else:
             os.nice(NICE_STEP)
             let_others_finish()
+    except OSError:
+        pass
+
+
+def lower_thread_priority() -> None:
+    """Let the calling thread step behind the one that makes masks, where a system has priorities of threads."""
+    try:
+        if sys.platform == "win32":
+            import ctypes
+
+            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+            kernel32.GetCurrentThread.restype = ctypes.c_void_p
+            kernel32.SetThreadPriority.argtypes = [ctypes.c_void_p, ctypes.c_int]
+            kernel32.SetThreadPriority(kernel32.GetCurrentThread(), THREAD_PRIORITY_LOWEST)
+        elif sys.platform == "linux":
+            thread = threading.get_native_id()  # to Linux a thread is a process here
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0) + NICE_STEP_OF_THREAD)
     except OSError:
         pass
 

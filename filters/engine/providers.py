@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import hashlib
+import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +18,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from . import tensorrt_cache
 
 AUTO_ORDER = (
     "cuda",
@@ -131,6 +137,8 @@ def open_session(data: bytes, device: str) -> onnxruntime.InferenceSession:
         preload_cuda()
     chain: list[Any] = [(DEVICES[device].provider, dict(DEVICES[device].options))]
     if device == "tensorrt":
+        preload_tensorrt()
+        chain[0][1].update(tensorrt_cache.provider_options(hashlib.sha256(data).hexdigest()))
         chain.append((DEVICES["cuda"].provider, dict(DEVICES["cuda"].options)))
     if device != "cpu":
         chain.append("CPUExecutionProvider")
@@ -186,6 +194,19 @@ def preload_cuda() -> None:
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:
         preload()
+
+
+@functools.cache
+def preload_tensorrt() -> None:
+    """Load TensorRT's libraries from where pip installed them, which is not where the system looks."""
+    found = importlib.util.find_spec("tensorrt_libs")
+    for folder in found.submodule_search_locations or [] if found else []:
+        if sys.platform == "win32":
+            os.add_dll_directory(folder)
+        for name in ("nvinfer", "nvonnxparser"):
+            for path in sorted(Path(folder).glob(f"lib{name}.so.*")):
+                with contextlib.suppress(OSError):
+                    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def why_not_loaded(device: str) -> str:

@@ -7,31 +7,37 @@ import time
 
 from ..bridge.frame_slots import Frame, FrameReader
 from ..bridge.mask_slots import MaskWriter
+from ..bridge.messages import AUTOMATIC
 from ..bridge.problems import Problem
 from ..bridge.segment import Segment
 from ..bridge.status import State, StatusWriter
 from .library import Wish
-from .network import Network
+from .network import InferenceError, Network
 from .pipeline import Segmenter
 from .prepare import view_frame
 from .providers import DEVICES
 from .timings import Timings
 
 STATUS_INTERVAL_S = 0.25
+# A hidden source sends no frame that would end a switch; its old network must not stay in memory for it.
+SWITCH_WITHIN_S = 5.0
 
 
 class Stream:
-    """For the loop's thread. ``wish`` is what OBS asked for last; ``network`` what runs, perhaps another."""
+    """For the loop's thread. ``asked`` is what OBS asked for last, ``wish`` the same with a model's name where OBS left
+    the choice to us; ``network`` is what runs, perhaps another."""
 
     def __init__(self, stream_id: int, segment: Segment, wish: Wish) -> None:
         self.id = stream_id
-        self.wish = wish
+        self.asked = self.wish = wish
         self.waits = False  # for what it asked for last
         self._segment = segment
         self._frames = FrameReader(segment)
         self._masks = MaskWriter(segment)
         self._status = StatusWriter(segment)
         self._segmenter: Segmenter | None = None
+        self._outgoing: Segmenter | None = None  # until OBS sends frames of the new network's size
+        self._outgoing_until_s = 0.0
         self._last_frame_id = 0
         self._timings = Timings()
         self._status_due_s = 0.0
@@ -41,6 +47,12 @@ class Stream:
     def network(self) -> Network | None:
         """The network that runs, if any."""
         return self._segmenter.network if self._segmenter else None
+
+    @property
+    def title(self) -> str:
+        """What the status calls the model."""
+        is_ours = self.asked.model == AUTOMATIC and self.wish.model != AUTOMATIC
+        return f"{AUTOMATIC}:{self.wish.title}" if is_ours else self.wish.title
 
     def turn(self) -> None:
         """One turn of the loop: a mask if there is a new frame, a sign of life. Raises as ``serve`` does."""
@@ -52,16 +64,23 @@ class Stream:
 
         Raises BridgeError for a segment that misbehaves, InferenceError for a network that fails.
         """
-        segmenter = self._segmenter
-        frame = self._frames.take_newest(self._last_frame_id) if segmenter else None
-        if segmenter is None or frame is None:
+        frame = self._frames.take_newest(self._last_frame_id) if self._segmenter else None
+        if frame is None:
             return
         self._last_frame_id = frame.frame_id
-        if (frame.width, frame.height) != (segmenter.network.width, segmenter.network.height):
-            return  # OBS has not yet seen the status that tells it this network's size
+        segmenter = self._segmenter_for(frame)
+        if segmenter is None:
+            return
         self._status.take_in_hand(frame.frame_id)
         frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
-        result = segmenter.segment(frame_rgba, frame.capture_ns, frame.smoothing, frame.grow_px)
+        try:
+            result = segmenter.segment(frame_rgba, frame.capture_ns, frame.smoothing, frame.grow_px)
+        except InferenceError:
+            if segmenter is not self._outgoing:
+                raise
+            self._outgoing = None
+            self._status.take_in_hand(0)
+            return
         stages_ms = result.prepare_ms, result.infer_ms, result.refine_ms
         self._masks.publish(
             result.alpha.data,
@@ -75,6 +94,17 @@ class Stream:
         self._status.take_in_hand(0)
         self._note(frame, stages_ms)
 
+    def _segmenter_for(self, frame: Frame) -> Segmenter | None:
+        """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
+        that tells the new one: the old network goes on with them, so that masks never stop."""
+        size = frame.width, frame.height
+        if self._segmenter and size == (self._segmenter.network.width, self._segmenter.network.height):
+            self._outgoing = None
+            return self._segmenter
+        if self._outgoing and size == (self._outgoing.network.width, self._outgoing.network.height):
+            return self._outgoing
+        return None
+
     def _note(self, frame: Frame, stages_ms: tuple[float, float, float]) -> None:
         round_trip_ms = max(time.monotonic_ns() - frame.capture_ns, 0) / 1e6
         self._timings.add(time.monotonic(), *stages_ms, round_trip_ms)
@@ -83,13 +113,15 @@ class Stream:
         """Show that the loop turns; bring the figures up to date four times a second."""
         self._status.beat()
         now_s = time.monotonic()
+        if now_s >= self._outgoing_until_s:
+            self._outgoing = None
         if self._segmenter and now_s >= self._status_due_s:
             self._status_due_s = now_s + STATUS_INTERVAL_S
             self._status.write(**self._timings.fields(now_s))
 
     def ask_for(self, wish: Wish) -> None:
         """OBS wants another model or device: what failed before is forgotten."""
-        self.wish = wish
+        self.asked = self.wish = wish
         self._failure = None
 
     def loading(self, size: tuple[int, int] | None) -> None:
@@ -99,7 +131,7 @@ class Stream:
             width, height = size or (0, 0)
             self._status.write(
                 state=State.LOADING,
-                model=self.wish.title,
+                model=self.title,
                 device="",
                 input_width=width,
                 input_height=height,
@@ -112,11 +144,12 @@ class Stream:
         """Go on with this network; ``problem`` tells what about it is not as wished."""
         self.waits = False
         if network is not self.network:
-            self._segmenter = Segmenter(network)
+            self._outgoing, self._segmenter = self._segmenter, Segmenter(network)
+            self._outgoing_until_s = time.monotonic() + SWITCH_WITHIN_S
             self._timings = Timings()
         self._status.write(
             state=State.READY,
-            model=self.wish.title,
+            model=self.title,
             device=DEVICES[network.device].title,
             input_width=network.width,
             input_height=network.height,
@@ -134,11 +167,11 @@ class Stream:
     def fail(self, problem: Problem) -> None:
         """The network that ran has failed: no more masks from it. Why stays visible when another one runs."""
         self._failure = problem
-        self._segmenter = None
+        self._segmenter = self._outgoing = None
         self._status.take_in_hand(0)
         self._status.write(state=State.FAILED, problem=problem, **Timings().fields(0.0))
 
     def close(self) -> None:
         """Let go of the segment. May be called twice."""
-        self._segmenter = None
+        self._segmenter = self._outgoing = None
         self._segment.close()

@@ -3,8 +3,8 @@
 
 libobs has no text that changes by itself: a dialog is redrawn as a whole when its source says that its properties have
 changed. That would take a slider out of the user's hand, so it happens only when the words differ, every few seconds
-at most, and not right after the user moved something. Whether a dialog is open can't be asked: if a redraw is answered
-by no new call for the properties, it is closed.
+at most, and not right after the user moved something; a model that was chosen is told of at once. Whether a dialog is
+open can't be asked: if a redraw is answered by no new call for the properties, it is closed.
 """
 
 import time
@@ -15,7 +15,7 @@ from .libobs import LibObs
 from .words import StatusText, describe, figures
 
 REDRAW_EVERY_S = 2.0
-QUIET_AFTER_CHANGE_S = 4.0
+QUIET_AFTER_CHANGE_S, QUIET_AFTER_CHOICE_S = 4.0, 0.3
 
 
 class Dialog:
@@ -34,9 +34,9 @@ class Dialog:
         self._not_before = max(self._not_before, time.monotonic() + REDRAW_EVERY_S)
         return self._words
 
-    def touched(self) -> None:
-        """The user changed a setting."""
-        self._not_before = time.monotonic() + QUIET_AFTER_CHANGE_S
+    def touched(self, is_other_model: bool) -> None:
+        """The user changed a setting; if it was the model, they wait for it."""
+        self._not_before = time.monotonic() + (QUIET_AFTER_CHOICE_S if is_other_model else QUIET_AFTER_CHANGE_S)
 
     def refresh(self) -> None:
         """Redraw the dialog if it is open and says something that is no longer so."""
@@ -51,4 +51,4 @@ class Dialog:
     def _current_words(self) -> StatusText:
         one, stream = self._filter, self._filter.stream
         problem = one.problem or self._host.problem or stream.current_problem()
-        return StatusText(figures(stream.status, one.delay_ms), describe(problem))
+        return StatusText(figures(stream.status, one.delay_ms, stream.loading), describe(problem))

@@ -10,14 +10,16 @@ import threading
 import time
 from typing import Any
 
+from ..bridge.messages import MAX_FPS, STEPS
 from ..bridge.problems import BridgeError, Problem, problem_from_dict
 from ..bridge.segment import Segment, remove_stale_segments
 from ..environment.build import engine_python
 from .engine_process import EngineProcess
 from .libobs import LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, LibObs
 from .link import Link
+from .own_file import Guess
 from .stream import Stream
-from .words import describe
+from .words import Loading, describe
 
 LOOK_EVERY_S = 0.25
 # No turn of the engine's loop this long after it was woken: it hangs. A new stream has to wait for its start.
@@ -31,7 +33,9 @@ LOG_LEVELS = {"error": LOG_ERROR, "warning": LOG_WARNING, "info": LOG_INFO, "deb
 
 
 class EngineHost:
-    """``model`` is a catalogue id or ``file:/path``; ``device`` is auto, cpu, cuda, …"""
+    """``model`` is a catalogue id, ``file:/path`` or ``auto``; ``device`` is auto, cpu, cuda, …; ``suggestion`` is the
+    id of the best model that this computer holds (empty: it holds none; None: not measured yet); ``guesses`` is what
+    the engine found out about files of the user's own, by digest."""
 
     def __init__(self, obs: LibObs) -> None:
         self._obs = obs
@@ -50,11 +54,27 @@ class EngineHost:
         self.model, self.device, self.log_level = "", "auto", "info"
         self.problem: Problem | None = None
         self.hello: dict[str, Any] = {}
+        self.suggestion: str | None = None
+        self.is_measuring = False
+        self.guesses: dict[str, list[Guess]] = {}
+        self._told_fps = 0.0
 
     def configure(self, model: str, device: str, log_level: str) -> None:
-        """What all streams are to run. Takes effect at once, without a restart."""
+        """What all streams run that were given no model of their own. Takes effect at once, without a restart."""
         self.model, self.device, self.log_level = model, device, log_level
         self._wake_up.set()
+
+    def choose(self, stream: Stream, model: str) -> None:
+        """What one stream is to run; empty: what all run. Takes effect at once."""
+        if stream.model != model:
+            stream.model = model
+            self._wake_up.set()
+
+    def measure(self) -> None:
+        """Have the engine measure the models anew, if it runs; ``suggestion`` will say which is the best."""
+        process = self._process
+        if process and not self.is_measuring:
+            self.is_measuring = process.send({"op": "measure", "device": self.device})
 
     def reload_model(self) -> None:
         """Ask again for the model that is set: its file or the trust in it has changed."""
@@ -125,8 +145,15 @@ class EngineHost:
         if self._process is not None:
             self._take_events(self._process)
         if self._process is not None:
+            self._tell_fps(self._process)
             for stream in self.streams():
                 self._look_after_stream(self._process, stream)
+
+    def _tell_fps(self, process: EngineProcess) -> None:
+        interval_ns = self._obs.obs_get_frame_interval_ns()
+        fps = min(max(round(1e9 / interval_ns, 2), 1.0), MAX_FPS) if interval_ns else 0.0
+        if fps and fps != self._told_fps and process.send({"op": "video", "fps": fps}):
+            self._told_fps = fps
 
     def _start_if_due(self) -> None:
         if time.monotonic() < self._next_start:
@@ -144,6 +171,7 @@ class EngineHost:
             return
         self._started = time.monotonic()
         self._why_ended, self._last_words = "engine.crashed", None
+        self._told_fps, self.is_measuring = 0.0, False
         self._obs.log(LOG_INFO, f"engine started, process {self._process.pid}")
 
     def _report(self, problem: Problem) -> None:
@@ -165,6 +193,12 @@ class EngineHost:
                 self.problem = None
             elif kind == "opened":
                 self._opened(event.get("stream"))
+            elif kind == "loading":
+                self._loading(event)
+            elif kind == "guesses":
+                self.guesses[str(event.get("sha256"))] = [Guess(*map(str, item)) for item in event.get("guesses", [])]
+            elif kind == "suggestion":
+                self.suggestion, self.is_measuring = str(event.get("model")), False
             elif kind == "problem":
                 self._stream_problem(event)
             elif kind == "ended":
@@ -175,6 +209,12 @@ class EngineHost:
         if stream and stream.link:
             stream.opened = True
             stream.link.segment.unlink()
+
+    def _loading(self, event: dict[str, Any]) -> None:
+        number, step = event.get("stream"), event.get("step")
+        stream = self._streams.get(number) if isinstance(number, int) else None
+        if stream:
+            stream.loading = Loading(str(event.get("model")), str(step)) if step and step in STEPS else None
 
     def _stream_problem(self, event: dict[str, Any]) -> None:
         """Problems of models and devices stand in the status; the others mean that the engine let go of the stream."""
@@ -197,7 +237,7 @@ class EngineHost:
         stream.problem, stream.not_before = problem, time.monotonic() + REOPEN_AFTER_S
 
     def _ended(self, process: EngineProcess) -> None:
-        self._process = None
+        self._process, self.is_measuring = None, False
         code = process.exit_code()
         self.problem = self._last_words or Problem(self._why_ended, {"exit_code": code if code is not None else ""})
         self._plan_restart()
@@ -218,7 +258,7 @@ class EngineHost:
         if link is None:
             self._open_stream(process, stream)
             return
-        wanted = (self.model, self.device)
+        wanted = (stream.model or self.model, self.device)
         if stream.wanted != wanted and process.send(
             {"op": "model", "stream": stream.number, "model": wanted[0], "device": wanted[1]}
         ):
@@ -248,7 +288,7 @@ class EngineHost:
         except OSError as error:
             self._drop_stream(stream, Problem("bridge.segment", {"name": "", "reason": str(error)}))
             return
-        wanted = (self.model, self.device)
+        wanted = (stream.model or self.model, self.device)
         message = {"op": "open", "stream": stream.number, "segment": segment.name}
         if not process.send({**message, "model": wanted[0], "device": wanted[1]}):
             segment.close()

@@ -20,6 +20,7 @@ from ctypes import (
     c_size_t,
     c_uint8,
     c_uint32,
+    c_uint64,
     c_void_p,
 )
 from typing import Any
@@ -88,6 +89,7 @@ QUICK: dict[str, Prototype] = {
     "obs_filter_get_target": (c_void_p, [c_void_p]),
     "obs_filter_get_parent": (c_void_p, [c_void_p]),
     "obs_source_get_output_flags": (c_uint32, [c_void_p]),
+    "obs_get_frame_interval_ns": (c_uint64, []),
 }
 
 # Calls that may take a lock, wait for the GPU, compile, or run other sources' (and scripts') code: the GIL is given up.

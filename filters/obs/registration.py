@@ -125,13 +125,19 @@ class Registration:
     def _create(self, settings: int, source: int) -> int:
         handle = next(self._handles)
         one = BackgroundFilter(self.obs, self.host, source)
-        one.settings = read_settings(self.obs, settings)
+        self._use(one, settings)
         self.filters[handle], self._dialogs[handle] = one, Dialog(self.obs, self.host, one)
         return handle
 
     def _update(self, handle: int, settings: int) -> None:
-        self.filters[handle].settings = read_settings(self.obs, settings)
-        self._dialogs[handle].touched()
+        one = self.filters[handle]
+        before = one.settings.model
+        self._use(one, settings)
+        self._dialogs[handle].touched(is_other_model=one.settings.model != before)
+
+    def _use(self, one: BackgroundFilter, settings: int) -> None:
+        one.settings = read_settings(self.obs, settings)
+        self.host.choose(one.stream, one.settings.model)
 
     def _tick(self, handle: int, seconds: float) -> None:
         if self.obs.profile:
@@ -147,4 +153,6 @@ class Registration:
 
     def _properties(self, handle: int | None) -> int:
         dialog = self._dialogs.get(handle) if handle else None
-        return make_properties(self.obs, dialog.shown() if dialog else None)
+        if handle is None or dialog is None:
+            return make_properties(self.obs, None)
+        return make_properties(self.obs, dialog.shown(), self.filters[handle].settings.model)

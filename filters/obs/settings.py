@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .libobs import LibObs
+from .model_list import AS_IN_SCRIPT, legal_choice
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. ``default`` tells the kind: float (a slider), bool (a check box) or str (a list of ``choices``)."""
+    """One setting. ``default`` tells the kind: float (a slider), bool (a check box) or str (a list of ``choices``, or
+    with ``is_model`` of the models that are there)."""
 
     key: str
     default: float | bool | str
@@ -22,6 +24,7 @@ class Setting:
     step: float = 0.01
     unit: str = ""
     choices: tuple[str, ...] = ()
+    is_model: bool = False
 
 
 SETTINGS = (
@@ -32,13 +35,15 @@ SETTINGS = (
     Setting("grow_px", 0.0, -30.0, 30.0, 0.5, " px"),
     Setting("without_mask", "hide", choices=("hide", "blur", "source")),
     Setting("preview_mask", False),
+    Setting("model", AS_IN_SCRIPT, is_model=True),
 )
 
 
 @dataclass(frozen=True)
 class FilterSettings:
     """The values of one filter. ``threshold``, ``edge_softness`` and ``smoothing`` are 0 to 1; ``feather_px`` and
-    ``grow_px`` (negative shrinks) are in pixels of the source; ``without_mask`` is hide, blur or source."""
+    ``grow_px`` (negative shrinks) are in pixels of the source; ``without_mask`` is hide, blur or source;
+    ``model`` is empty (as the script says) or what :func:`.model_list.filter_choices` gives."""
 
     threshold: float
     edge_softness: float
@@ -47,6 +52,7 @@ class FilterSettings:
     grow_px: float
     without_mask: str
     preview_mask: bool
+    model: str
 
     def ramp(self) -> tuple[float, float]:
         """The mask values (low, high) drawn as alpha 0 and 1: ``edge_softness`` wide around the threshold, kept inside
@@ -90,6 +96,8 @@ def _read(obs: LibObs, data: int, setting: Setting) -> Any:
 
 
 def _legal(setting: Setting, value: Any) -> Any:
+    if setting.is_model:
+        return legal_choice(value)
     if setting.choices:
         return value if value in setting.choices else setting.default
     if isinstance(setting.default, bool):

@@ -7,18 +7,21 @@ from ..bridge.problems import Problem
 from ..bridge.status import Status
 from .libobs import LOG_INFO, LOG_WARNING
 from .link import Link
-from .words import describe
+from .words import Loading, describe
 
 
 @dataclass
 class Stream:
-    """One filter instance as the engine knows it. ``link`` is set by the host and taken over by the filter."""
+    """One filter instance as the engine knows it. ``link`` is set by the host and taken over by the filter; ``model``
+    is what this filter is to run, empty for the script's choice."""
 
     number: int
+    model: str = ""
     link: Link | None = None
     problem: Problem | None = None
     wanted: tuple[str, str] = ("", "")
     status: Status | None = None
+    loading: Loading | None = None
     opened: bool = False
     _told: object = None
     not_before: float = 0.0
@@ -38,7 +41,7 @@ class Stream:
         """The engine no longer serves this stream; the filter closes the link when it sees that it is gone."""
         if self.link:
             self.link.segment.unlink()
-        self.link, self.wanted, self.opened, self.status = None, ("", ""), False, None
+        self.link, self.wanted, self.opened, self.status, self.loading = None, ("", ""), False, None, None
 
     def current_problem(self) -> Problem | None:
         """What is wrong with this stream."""

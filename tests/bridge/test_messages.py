@@ -16,6 +16,8 @@ GOOD: list[dict[str, object]] = [
     {"op": "open", "stream": 1, "segment": NAME, **MODEL},
     {"op": "model", "stream": 2, "model": "file:/home/zoë/mein modell.onnx", "device": "openvino"},
     {"op": "close", "stream": 1},
+    {"op": "video", "fps": 29.97},
+    {"op": "measure", "device": "cpu"},
     {
         "event": "hello",
         "pid": 7,
@@ -29,6 +31,9 @@ GOOD: list[dict[str, object]] = [
         "stream": 0,
         "problem": {"code": "device.unavailable", "device": "cuda", "reason": "none"},
     },
+    {"event": "loading", "stream": 1, "model": "auto:person_unet_256x144", "step": "warming"},
+    {"event": "guesses", "sha256": "ab" * 32, "guesses": [["size", "256x144", "graph"]]},
+    {"event": "suggestion", "model": "person_unet_256x144", "fps": 60},
     {"event": "log", "level": "info", "text": "zwei\nZeilen"},
 ]
 JSON = st.recursive(

@@ -183,6 +183,12 @@ class Room:
         self.obey({"op": "open", "stream": stream, "segment": segment.name, "model": model, "device": device})
         self.turn_until(lambda: self.status(stream).state in (State.READY, State.REFUSED))
 
+    def publish(self, stream: int, frame_rgba: NDArray[np.uint8]) -> None:
+        """Publish a stream's first frame, HxWx4 uint8."""
+        height, width = frame_rgba.shape[:2]
+        address, now_ns = frame_rgba.ctypes.data, time.monotonic_ns()
+        FrameWriter(self.segments[stream]).publish(address, width * 4, width, height, 1, now_ns, 0.0, 0.0)
+
     def obey(self, message: dict[str, object]) -> None:
         """Do what a control message says."""
         self.engine._command(message)

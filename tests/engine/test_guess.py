@@ -12,11 +12,11 @@ import onnx
 import pytest
 
 from background_filter.filters import locale
-from background_filter.filters.engine import choices
 from background_filter.filters.engine.guess import in_words, planes_of
 from background_filter.filters.engine.library import is_up_to_date
 from background_filter.filters.engine.network import Network, load_network
 from background_filter.filters.engine.pipeline import Segmenter
+from background_filter.models import choices
 from background_filter.models.catalog import InputSpec
 from background_filter.models.trust import ModelRefused
 from background_filter.tests.engine import nets, shaped_nets

@@ -12,7 +12,7 @@ import pytest
 
 from background_filter.filters.cli import preview as command
 from background_filter.filters.cli.errors import CommandError
-from background_filter.filters.engine import choices
+from background_filter.models import choices
 from background_filter.filters.engine.library import verify
 from background_filter.filters.engine.preview import preview, sheet
 from background_filter.models import trust

@@ -27,6 +27,18 @@ def brightness_model(path: Path) -> Path:
     return _save(path, [mean], [helper.make_node("Conv", ["image", "mean"], ["alpha"])], SIZE)
 
 
+def colour_key_model(path: Path, size: tuple[int, int]) -> Path:
+    """A network that is sure of itself: the person is whatever is not clearly more blue than red."""
+    weights = numpy_helper.from_array(np.array([4.0, 0.0, -4.0], np.float32).reshape(1, 3, 1, 1), "weights")
+    bias = numpy_helper.from_array(np.array([1.5], np.float32), "bias")
+    ends = [numpy_helper.from_array(np.array(end, np.float32), name) for name, end in (("zero", 0), ("one", 1))]
+    nodes = [
+        helper.make_node("Conv", ["image", "weights", "bias"], ["key"]),
+        helper.make_node("Clip", ["key", "zero", "one"], ["alpha"]),
+    ]
+    return _save(path, [weights, bias, *ends], nodes, size)
+
+
 def trusted_in(config: Path, model: Path) -> None:
     """Put ``model`` into the trust store of the configuration folder ``config``, as the user's button does."""
     with mock.patch.dict(os.environ, {"OBS_BACKGROUND_FILTER_CONFIG": str(config)}):

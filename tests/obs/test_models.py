@@ -1,22 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Models that must not run: refused, named in the log and the status, the room hidden, the model before runs on."""
 
+import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from background_filter.models.catalog import load_catalog
+from background_filter.tests.obs.harness import Obs
 from background_filter.tests.obs.models import constant_model, trusted_in
 from background_filter.tests.obs.support import (
+    CAMERA,
+    PLAIN,
+    Picture,
     alpha_of,
     assert_clean_exit,
+    astronaut_mask,
     background_filter,
     filter_obs,
+    iou,
     portrait_source,
     wait_until,
 )
+
+# The overlap with the hand-made mask that each network of ../shared/models reached here, less .03.
+FLOORS = {
+    "bodypix": 0.83,
+    "deeplab_aiseg": 0.89,
+    "deeplabv3": 0.80,
+    "extremec3": 0.91,
+    "mediapipe_general": 0.93,
+    "mediapipe_landscape": 0.94,
+    "portrait_mnv3": 0.94,
+    "prisma": 0.94,
+    "rvm_mobilenetv3_tf": 0.96,
+    "sinet_224": 0.91,
+    "sinet_320": 0.94,
+}
 
 Make = Callable[[Path], Path]
 
@@ -140,3 +165,43 @@ def test_a_running_model_runs_on_when_its_file_is_swapped(tmp_path: Path) -> Non
         assert alpha_of(obs, "Second").max() == 0
         assert alpha_of(obs).min() == 255
     assert_clean_exit(obs)
+
+
+def test_every_network_at_hand_runs_through_its_catalogue_entry(tmp_path: Path, shared_folder: Path) -> None:
+    """One OBS, switched through them all; between two of them a network that shows everything, so that each mask that
+    is looked at is of the network that was asked for."""
+    entries = {entry.file: entry for entry in load_catalog().values()}
+    folder = tmp_path / "models"
+    folder.mkdir()
+    names = []
+    for path in sorted((shared_folder / "models").glob("*/*.onnx")):
+        trusted_in(tmp_path, Path(shutil.copy(path, folder)))
+        names.append(entries[path.name].id)
+    everything = constant_model(tmp_path / "everything.onnx", 1.0, (192, 192))
+    trusted_in(tmp_path, everything)
+    between = f"file:{everything}"
+    settings: dict[str, Any] = {**PLAIN, "model": between}
+    camera = portrait_source(tmp_path, [background_filter(**settings)])
+    overlaps = {}
+    with filter_obs(tmp_path, [camera]) as obs:
+        for name in names:
+            wait_until("everything", lambda: True if small_alpha(obs).min() == 255 else None)
+            obs.ws.set_source_filter_settings(CAMERA, "Room", {"model": name}, True)
+            obs.wait_for_log(f"ready, model {name} on", 40.0)
+            alpha = wait_until(f"a mask of {name}", functools.partial(masked, obs), 30.0)
+            overlaps[name] = iou(alpha, astronaut_mask((320, 180)))
+            obs.ws.set_source_filter_settings(CAMERA, "Room", {"model": between}, True)
+    assert_clean_exit(obs)
+    assert set(overlaps) == set(FLOORS)
+    assert {name: overlap for name, overlap in overlaps.items() if overlap < FLOORS[name]} == {}
+
+
+def small_alpha(obs: Obs) -> Picture:
+    """The alpha that the camera shows now, in a quarter of its size: uint8 H x W."""
+    return obs.screenshot(CAMERA, 320, 180)[..., 3]
+
+
+def masked(obs: Obs) -> Picture | None:
+    """The alpha, once it is neither empty nor everything."""
+    alpha = small_alpha(obs)
+    return alpha if 0.05 < (alpha > 127).mean() < 0.95 else None

@@ -14,13 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from background_filter.filters import locale
+from background_filter.filters.bridge.messages import STEPS
 from background_filter.filters.bridge.problems import Problem
 from background_filter.filters.bridge.status import State, Status
 from background_filter.filters.obs import libobs, words
+from background_filter.filters.obs.dialog import Dialog
 from background_filter.filters.obs.engine_process import make_non_blocking
 from background_filter.filters.obs.frames import MAX_DELAY_FRAMES, MIN_DELAY_FRAMES, Pacing
 from background_filter.filters.obs.registration import SourceInfo
 from background_filter.filters.obs.settings import DEFAULTS, SETTINGS, FilterSettings
+from background_filter.filters.obs.stream import Stream
 
 HEADERS = Path("/usr/include/obs")
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +117,7 @@ def test_each_setting_is_declared_once() -> None:
 
 def test_keys_that_users_have_stored_never_change() -> None:
     frozen = {"threshold", "edge_softness", "smoothing", "feather_px", "grow_px", "without_mask", "preview_mask"}
-    assert frozen <= {setting.key for setting in SETTINGS}
+    assert frozen | {"model"} <= {setting.key for setting in SETTINGS}
 
 
 def test_the_delay_is_the_fewest_frames_that_hold() -> None:
@@ -183,7 +186,11 @@ def test_every_problem_code_has_words() -> None:
 def test_words_for_every_state() -> None:
     locale.set_language("en-US")
     for state in State:
-        assert "{" not in words.figures(Status(state=state, input_width=256, input_height=144), 66.0)
+        status = Status(state=state, input_width=256, input_height=144, model="auto:person")
+        for loading in (None, *(words.Loading("own.onnx", step) for step in STEPS if step)):
+            shown = words.figures(status, 66.0, loading)
+            assert "{" not in shown and "=" not in shown
+            assert loading is None or state is State.STARTING or "own.onnx" in shown
     assert words.figures(None, 0.0) == "the engine is starting"
     said = words.describe(Problem("model.untrusted", {"file": "x.onnx", "found": "ab12"}))
     assert "x.onnx" in said and "ab12" in said
@@ -208,3 +215,34 @@ def test_a_full_pipe_never_blocks_the_writer() -> None:
     threading.Thread(target=fill, daemon=True).start()
     assert done.wait(10.0)
     os.close(reading)
+
+
+class OpenDialog:
+    """What a dialog asks of libobs, of the host and of its filter."""
+
+    def __init__(self) -> None:
+        self.redrawn = 0
+        self.source, self.delay_ms, self.problem = 1, 66.0, None
+        self.stream = Stream(1, status=Status(state=State.READY, model="before", input_width=256, input_height=144))
+
+    def obs_source_update_properties(self, source: int) -> None:
+        self.redrawn += 1
+
+
+def test_a_chosen_model_is_told_of_at_once_and_a_slider_is_left_in_the_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("background_filter.filters.obs.dialog.time.monotonic", lambda: now_s)
+    stand_in = OpenDialog()
+    dialog = Dialog(*[stand_in] * 3)  # type: ignore[arg-type]
+    dialog.shown()
+    now_s += 10.0
+    stand_in.stream.loading = words.Loading("next.onnx", "checking")
+    dialog.touched(is_other_model=False)
+    now_s += 1.0
+    dialog.refresh()
+    assert stand_in.redrawn == 0
+    dialog.touched(is_other_model=True)
+    now_s += 1.0
+    dialog.refresh()
+    assert stand_in.redrawn == 1
+    assert "checking next.onnx" in dialog.shown().figures and "before" in dialog.shown().figures

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...models.atomic import replace_file
-from ...models.catalog import KINDS, MAX_SIDE_PX, rules
-from ...models.refusal import ModelRefused
-from ..environment.folders import config_folder
+from ..filters.environment.folders import config_folder
+from .atomic import replace_file
+from .catalog import KINDS, MAX_SIDE_PX, rules
+from .refusal import ModelRefused
 
 FORMAT = 1
 MAX_BYTES = 2**20
