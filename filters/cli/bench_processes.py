@@ -20,9 +20,12 @@ def cpu_ns(pid: int, proc: Path = Path("/proc")) -> int:
     return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def resident_mb(pid: int, proc: Path = Path("/proc")) -> float:
-    """Megabytes of a process that are in memory now (VmRSS, libraries and shared memory included)."""
+def resident_mb(pid: int, proc: Path = Path("/proc"), name: str = "VmRSS") -> float:
+    """Megabytes of a process that are in memory now (VmRSS, libraries and shared memory included).
+
+    With VmHWM the most that ever were.
+    """
     for line in (proc / str(pid) / "status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise OSError(f"process {pid} has no memory of its own")

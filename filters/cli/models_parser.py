@@ -97,7 +97,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_tool(name: str, arguments: Sequence[str], here: bool) -> int:
-    """Run one of the ``TOOLS``, in the environment for training unless told to do so here."""
-    if here:
+    """Run one of the ``TOOLS``, in the environment for training unless told to do so here.
+
+    ``tensorrt`` needs none: it goes on in the engine's environment, where a card's libraries are.
+    """
+    if here or name == "tensorrt":
         return run_here("models", name, TOOLS[name], arguments)
     return run_in_workshop("models", [name, *arguments])

@@ -90,6 +90,8 @@ def _measured_words(entry: ModelEntry) -> Lines:
         parts.append(f"person IoU on portraits {measured.portraits_iou:.3f}")
     if measured.street_iou is not None:
         parts.append(f"on street pictures {measured.street_iou:.3f}")
+    if measured.everyday_iou is not None:
+        parts.append(f"on everyday pictures {measured.everyday_iou:.3f}")
     if measured.cpu_ms is not None:
         parts.append(f"{measured.cpu_ms:g} ms a frame on one CPU thread")
     return [("measured", ", ".join(parts)), ("", f"({measured.on})")]

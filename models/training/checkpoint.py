@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ...filters.cli.errors import CommandError
 from .. import networks
+from ..sizes import parse_size as parse_size
 from .pictures import write_whole
 
 # Checkpoints from before there was more than one architecture say nothing about theirs.
@@ -51,14 +52,6 @@ class HalfResolution(nn.Module):
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """Picture float32 [N,3,H,W] to logits [N,1,h/2,w/2], where the network itself gives [N,1,h,w]."""
         return functional.avg_pool2d(self.network(picture), 2)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height from a text such as ``256x144``; CommandError if it is none."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise CommandError(f"--size: expected WIDTHxHEIGHT in pixels, such as 256x144, found {text!r}")
-    return int(parts[0]), int(parts[1])
 
 
 def restore(path: Path, size: tuple[int, int] | None = None, name: str | None = None) -> Restored:

@@ -4,24 +4,18 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-Feed = Mapping[str, NDArray[np.float32]]
+from ..tools.turns import Row, in_turns, processor_ms
 
-# Runs in a row within a round: the first pays for the caches that the others before it have filled, and is dropped.
-RUNS_IN_A_ROW = 4
-
-# A network on one thread runs in the thread that calls it. Windows counts a thread's time in steps too coarse for this.
-_COUNTS_THREADS = time.get_clock_info("thread_time").resolution < 1e-5
-_clock = time.thread_time if _COUNTS_THREADS else time.perf_counter
+Feed = Mapping[str, NDArray[Any]]
 
 
 def count_macs(model: onnx.ModelProto, feed: Feed) -> int:
@@ -94,23 +88,22 @@ def time_side_by_side(
     Time is that of the processor, so that other work on the machine hardly counts. A ratio is taken within each round
     and its median reported: it says more than the milliseconds.
     """
-    times: dict[str, list[float]] = {name: [] for name in runners}
     for session, feed in runners.values():
         session.run(None, dict(feed))
-    for _ in range(rounds):
-        for name, (session, feed) in runners.items():
-            times[name].append(_one_round(session, feed))
+    found = in_turns({name: _timed(*runner) for name, runner in runners.items()}, rounds)
+    times = {name: [ms for (ms,) in rows] for name, rows in found.items()}
     if yardstick is None or yardstick not in times:
         return {name: Timing(statistics.median(own), None) for name, own in times.items()}
     ratios = {name: [a / b for a, b in zip(own, times[yardstick], strict=True)] for name, own in times.items()}
     return {name: Timing(statistics.median(own), statistics.median(ratios[name])) for name, own in times.items()}
 
 
-def _one_round(session: onnxruntime.InferenceSession, feed: Feed) -> float:
-    """Median milliseconds of a few runs in a row, without the first."""
-    taken = []
-    for _ in range(RUNS_IN_A_ROW):
-        start = _clock()
+def _timed(session: onnxruntime.InferenceSession, feed: Feed) -> Callable[[], Row]:
+    """Runs a network once and gives the milliseconds."""
+
+    def run() -> Row:
+        start_ms = processor_ms()
         session.run(None, dict(feed))
-        taken.append(1000 * (_clock() - start))
-    return statistics.median(taken[1:])
+        return (processor_ms() - start_ms,)
+
+    return run

@@ -3,6 +3,8 @@
 
     train evaluate --data SETS --rooms ROOMS --network person.onnx --teachers-from MODELS --out report
 
+`models evaluate` is the same for models of the catalogue and a user's own files, as the engine runs them.
+
 Each folder in `--data` is a set, with `images` and `masks` (or `img` and `mask`). A picture is brought to at most 640
 pixels at its long side, squeezed to the network's input, and the answer is brought back bilinearly (logits before the
 sigmoid) and by nothing else. IoU and boundary F (2 pixels) cut at probability .5, MAD is of the soft mask. All figures
@@ -20,27 +22,37 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from ...filters.cli.errors import CommandError
 from ..catalog import InputSpec, OutputSpec
-from .cost import count_macs, time_side_by_side
+from .cost import Feed, count_macs, time_side_by_side
 from .manifest import MASK_FOLDERS, PICTURE_FOLDERS
 from .metrics import MaskMetrics
-from .pictures import Picture, PictureError, fitted_size, list_pictures, read_pair, read_picture, resize, write_whole
+from .pictures import (
+    Alpha,
+    Picture,
+    PictureError,
+    fitted_size,
+    list_pictures,
+    read_pair,
+    read_picture,
+    resize,
+    write_whole,
+)
 from .teachers import TEACHERS, Description, Teacher, open_session
 
 LONG_SIDE = 640
 YARDSTICK = "mediapipe_landscape"
 ROOM_LIMIT = 0.002  # share of a room's pixels that may be taken for a person
 FLICKER_PICTURES, FLICKER_FRAMES, FLICKER_NOISE = 10, 4, 6.0
-FRAME_FOR_COST = (640, 360)  # what networks of any size are shown when their cost is measured
 
 Mask = NDArray[np.bool_]
 Light = Callable[[Picture, np.random.Generator], Picture]
@@ -80,6 +92,24 @@ class Case:
     def under(self, condition: str, picture: Picture) -> Picture:
         """The picture in another light; the noise depends on the file's name only."""
         return CONDITIONS[condition](picture, np.random.default_rng(zlib.crc32(self.picture.name.encode())))
+
+
+class Measurable(Protocol):
+    """A network to measure: `predict` gives the soft mask (float32 HxW, 0..1) of a picture (uint8 RGB HxWx3).
+
+    `file` is its file's name, `data` what stands in it, `feed_for_cost` all inputs for one run of the `session`.
+    """
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def session(self) -> onnxruntime.InferenceSession: ...
+    def feed_for_cost(self) -> Feed: ...
+    def predict(self, picture_rgb: Picture, /) -> Alpha: ...
 
 
 @dataclass
@@ -143,7 +173,7 @@ def own_network(path: Path) -> Teacher:
     return Teacher(path, Description(path.name, licence, takes, OutputSpec(None, "logits", "NCHW", 0)))
 
 
-def known_networks(folder: Path) -> dict[str, tuple[Path, Teacher]]:
+def known_networks(folder: Path) -> dict[str, Teacher]:
     """Every network of teachers.py whose file lies in a folder, RVM also at the yardstick's input size."""
     if not folder.is_dir():
         raise CommandError(f"--teachers-from: there is no folder {folder}")
@@ -152,24 +182,28 @@ def known_networks(folder: Path) -> dict[str, tuple[Path, Teacher]]:
         path = folder / description.file
         if not path.is_file():
             continue
-        found[name] = (path, Teacher(path, description))
+        found[name] = Teacher(path, description)
         if description.sizes is not None:
             small = dataclasses.replace(description.input, width=256, height=144)
-            found[f"{name}_256x144"] = (path, Teacher(path, dataclasses.replace(description, input=small, sizes=None)))
+            found[f"{name}_256x144"] = Teacher(path, dataclasses.replace(description, input=small, sizes=None))
     return found
 
 
 def find_sets(folder: Path, frames: int | None) -> dict[str, list[Case]]:
     """The sets in a folder by name; with `frames` only so many pictures of each, evenly spread."""
-    sets = {}
-    for place in sorted(folder.iterdir()) if folder.is_dir() else []:
-        for pictures, masks in zip(PICTURE_FOLDERS, MASK_FOLDERS, strict=True):
-            if (place / pictures).is_dir() and (place / masks).is_dir():
-                paths = list_pictures(place / pictures)
-                sets[place.name] = thin([Case(path, place / masks / f"{path.stem}.png") for path in paths], frames)
-    if not any(sets.values()):
-        raise CommandError(f"--data: {folder} has no folder with images/ and masks/ (or img/ and mask/) in it")
+    places = sorted(folder.iterdir()) if folder.is_dir() else []
+    sets = {place.name: thin(cases_in(place), frames) for place in places if cases_in(place)}
+    if not sets:
+        raise CommandError(f"{folder} has no folder with images/ and masks/ (or img/ and mask/) in it")
     return sets
+
+
+def cases_in(folder: Path) -> list[Case]:
+    """The pictures of one set with their masks; empty if the folder is none."""
+    for pictures, masks in zip(PICTURE_FOLDERS, MASK_FOLDERS, strict=True):
+        if (folder / pictures).is_dir() and (folder / masks).is_dir():
+            return [Case(path, folder / masks / f"{path.stem}.png") for path in list_pictures(folder / pictures)]
+    return []
 
 
 def find_rooms(folders: Sequence[Path], frames: int | None) -> dict[str, list[Case]]:
@@ -196,7 +230,7 @@ def as_tensor(mask: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(mask, np.float32))[None, None]
 
 
-def measure(cases: Mapping[str, list[Case]], networks: Mapping[str, Teacher], conditions: Sequence[str]) -> Measured:
+def measure(cases: Mapping[str, list[Case]], networks: Mapping[str, Measurable], conditions: Sequence[str]) -> Measured:
     """Show every picture in every light to every network."""
     measured = Measured()
     for set_name, those in cases.items():
@@ -220,7 +254,7 @@ def still_clip(picture: Picture) -> Iterator[Picture]:
         yield np.asarray(noisy.round().clip(0, 255), np.uint8)
 
 
-def measure_flicker(measured: Measured, networks: Mapping[str, Teacher]) -> None:
+def measure_flicker(measured: Measured, networks: Mapping[str, Measurable]) -> None:
     """Add the flicker on a few pictures of each set."""
     for set_name, cases in measured.cases.items():
         for case in thin(cases, FLICKER_PICTURES):
@@ -239,33 +273,22 @@ def room_figures(metrics: MaskMetrics) -> dict[str, float]:
     return {"mean": float(np.mean(shares)), "worst": max(shares), "over_limit": float(over)}
 
 
-def cost_feed(network: Teacher) -> dict[str, NDArray[np.float32]]:
-    """Inputs for one run: noise, and a recurrent network's memory as it is after a first frame."""
-    width, height = FRAME_FOR_COST
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    feed = network.feed(network.prepare(noise))
-    memory = network.description.memory
-    if memory:
-        feed.update(zip(memory.values(), network.session.run(list(memory), feed), strict=True))
-    return feed
-
-
-def measure_cost(networks: Mapping[str, tuple[Path, Teacher]], rounds: int) -> list[NetworkResult]:
+def measure_cost(networks: Mapping[str, Measurable], rounds: int) -> list[NetworkResult]:
     """File size, multiply-accumulates and milliseconds of each network."""
-    feeds = {name: cost_feed(network) for name, (_, network) in networks.items()}
-    sessions = {name: (network.session, feeds[name]) for name, (_, network) in networks.items()}
+    feeds = {name: network.feed_for_cost() for name, network in networks.items()}
+    sessions = {name: (network.session, feeds[name]) for name, network in networks.items()}
     timings = time_side_by_side(sessions, YARDSTICK, rounds)
     return [
         NetworkResult(
             name=name,
-            file=path.name,
-            licence=network.description.licence,
-            bytes=path.stat().st_size,
-            macs=count_macs(onnx.load(path), feeds[name]),
+            file=network.file,
+            licence=network.licence,
+            bytes=len(network.data),
+            macs=count_macs(onnx.load_from_string(network.data), feeds[name]),
             ms=timings[name].ms,
             ratio=timings[name].ratio,
         )
-        for name, (path, network) in networks.items()
+        for name, network in networks.items()
     ]
 
 
@@ -278,23 +301,29 @@ def fill(found: NetworkResult, conditions: Sequence[str], people: Measured, room
         found.rooms[room] = {each: room_figures(rooms.of(room, each, found.name)) for each in conditions}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `train evaluate`."""
+def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `train evaluate` that `models evaluate` has too."""
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of sets, each with images/ and masks/ (or img/ and mask/)")
     add("--rooms", type=Path, nargs="*", default=[], help="folders of pictures with nobody in them")
-    add("--network", type=Path, nargs="+", default=[], help="ONNX files of `train export`")
-    add("--teachers-from", type=Path, metavar="FOLDER", help="folder with other projects' networks, see teachers.py")
-    add("--only", nargs="+", metavar="NAME", help="of those, only these (the yardstick is always measured)")
     add("--frames", type=int, metavar="N", help="only so many pictures of each set and room folder, evenly spread")
     add("--conditions", nargs="+", choices=list(CONDITIONS), default=list(CONDITIONS), help="lights (default: all)")
     add("--rounds", type=int, default=50, help="rounds of timing (%(default)s)")
     add("--out", type=Path, required=True, help="folder for table.md, results.json, plots and contact sheets")
 
 
-def collect(options: argparse.Namespace) -> dict[str, tuple[Path, Teacher]]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `train evaluate`."""
+    add_shared_arguments(parser)
+    add = parser.add_argument
+    add("--network", type=Path, nargs="+", default=[], help="ONNX files of `train export`")
+    add("--teachers-from", type=Path, metavar="FOLDER", help="folder with other projects' networks, see teachers.py")
+    add("--only", nargs="+", metavar="NAME", help="of those, only these (the yardstick is always measured)")
+
+
+def collect(options: argparse.Namespace) -> dict[str, Measurable]:
     """All networks to measure by name, own ones first; CommandError if there are none or two of one name."""
-    own = {path.stem: (path, own_network(path)) for path in options.network}
+    own: dict[str, Measurable] = {path.stem: own_network(path) for path in options.network}
     if len(own) < len(options.network):
         raise CommandError("--network: two files have the same name; the tables would mix them up.")
     others = known_networks(options.teachers_from) if options.teachers_from else {}
@@ -305,34 +334,35 @@ def collect(options: argparse.Namespace) -> dict[str, tuple[Path, Teacher]]:
         others = {name: each for name, each in others.items() if name in (*options.only, YARDSTICK)}
     if not own and not others:
         raise CommandError("Nothing to measure: give --network or --teachers-from.")
-    return own | others
+    return {**own, **others}
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, print and write everything."""
+    """`train evaluate`."""
+    evaluate(collect(options), [path.stem for path in options.network], options)
+    return 0
+
+
+def evaluate(networks: Mapping[str, Measurable], own: list[str], options: argparse.Namespace) -> None:
+    """Measure, print and write everything, as `add_shared_arguments` says; `own` are names to be set off."""
     from . import report  # matplotlib takes a second
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    networks = collect(options)
-    opened = {name: network for name, (_, network) in networks.items()}
     sets, room_cases = find_sets(options.data, options.frames), find_rooms(options.rooms, options.frames)
     found = measure_cost(networks, options.rounds)
     try:
-        people = measure(sets, opened, options.conditions)
+        people = measure(sets, networks, options.conditions)
         if "as is" in options.conditions:
-            measure_flicker(people, opened)
-        rooms = measure(room_cases, opened, options.conditions)
+            measure_flicker(people, networks)
+        rooms = measure(room_cases, networks, options.conditions)
     except PictureError as error:
         raise CommandError(str(error)) from error
     for each in found:
         fill(each, options.conditions, people, rooms)
     counts = {name: len(cases) for name, cases in (people.cases | rooms.cases).items()}
     yardstick = YARDSTICK if YARDSTICK in networks else None
-    own = [path.stem for path in options.network]
-    results = Results(yardstick, options.conditions, counts, found, own)
-    report.write(results, people, opened, options.out)
-    return 0
+    report.write(Results(yardstick, options.conditions, counts, found, own), people, networks, options.out)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ from .checkpoint import Restored, halve, noise_pictures, parse_size, restore, wr
 from .cost import count_macs
 from .manifest import MASK_FOLDERS, PICTURE_FOLDERS
 from .pictures import PictureError, list_pictures, read_pair, resize, write_whole
-from .quantise import Bounds, Samples, choose, run_onnx
+from .quantise import Bounds, Samples, choose, declare_only_what_is_used, feeds_of, measure_file, run_onnx
 from .sharpen import sharpen
 
 INPUT_NAME, OUTPUT_NAME = "picture", "logits"
-OPSET, NEWEST_IR = 17, 10
+OPSET = 17
 # Rounding alone makes logits differ by about 1e-5; a real fault by whole numbers.
 PARITY_LIMIT = 1e-2
 PARITY_PICTURES = 16
@@ -89,12 +89,7 @@ def finish(source: Path, target: Path, restored: Restored) -> str:
     macs = count_macs(model, {INPUT_NAME: zeros})
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, describe(restored, model) | {"multiply_accumulates": str(macs)})
-    # The quantiser declares operator sets that no node uses, newer than older runtimes accept.
-    used = {node.domain for node in model.graph.node}
-    versions = [entry for entry in model.opset_import if entry.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(versions)
-    model.ir_version = min(model.ir_version, NEWEST_IR)
+    declare_only_what_is_used(model)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
     write_whole(target, content)
@@ -247,7 +242,11 @@ def run(options: argparse.Namespace) -> int:
         check_parity(restored, chosen, pictures)
         if options.int8 and known:
             bounds = Bounds(options.allowed_loss, options.allowed_boundary_loss, options.allowed_mad_gain)
-            chosen = choose(Path(name), chosen, *known, bounds)
+            frames, held_out = known
+            source, feeds = chosen, feeds_of(chosen, frames)
+            chosen = choose(Path(name), source, feeds, lambda path: measure_file(path, held_out), bounds)
+            in_8_bits = chosen != source
+            print("the file holds " + ("8-bit numbers" if in_8_bits else "float32 numbers: no 8-bit copy ships"))
         finish(chosen, options.out, restored)
     if options.catalog:
         write_catalogue_entry(restored, options.out.name, options.catalog)

@@ -4,7 +4,8 @@
 Static quantisation (QDQ) with 8-bit activations and per-channel 7-bit weights, so that no processor without VNNI
 saturates. Everything up to the first and from the last convolution on stays in float: with 3 and 1 channels they gain
 nothing from 8 bits, and the logits keep their resolution. The ranges of the activations are found in several ways; a
-copy ships only if it loses no more than `Bounds` allow on pictures that it was not calibrated on.
+copy ships only if it loses no more than `Bounds` allow on pictures that it was not calibrated on. `train export` uses
+this for our networks, `models quantize` for any.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -31,6 +33,10 @@ METHODS = (CalibrationMethod.MinMax, CalibrationMethod.Percentile, CalibrationMe
 # Calibration keeps all activations of this many frames in memory; for a large U-Net some 500 MB each.
 FRAMES_AT_ONCE = 2
 CONVOLUTIONS = ("Conv", "ConvTranspose")
+OPSET_PER_CHANNEL = 13  # the first with a scale for each channel
+NEWEST_IR = 10  # of the file format; older runtimes refuse newer ones
+
+Feed = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -81,23 +87,32 @@ class CannotQuantiseError(Exception):
 
 
 class Feeds(CalibrationDataReader):  # type: ignore[misc]  # comes untyped
-    """Calibration data for ONNX Runtime: pictures as float32 [1,3,H,W], a few at a time."""
+    """Calibration data for ONNX Runtime, a few at a time: `feed_of(place)` is all inputs of one run, by name.
 
-    def __init__(self, input_name: str, pictures: torch.Tensor) -> None:
-        self._input_name, self._pictures = input_name, pictures
-        self.set_range(0, len(pictures))
+    Of `count` feeds, those are left out that don't fill a whole turn of `FRAMES_AT_ONCE`.
+    """
+
+    def __init__(self, count: int, feed_of: Callable[[int], Feed]) -> None:
+        self._count, self._feed_of = count - count % FRAMES_AT_ONCE, feed_of
+        self.set_range(0, self._count)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return self._count
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Go on with these pictures."""
+        """Go on with these."""
         self._left = iter(range(start_index, end_index))
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> Feed | None:
         """Next feed, or None at the end of the range."""
         index = next(self._left, None)
-        return None if index is None else {self._input_name: as_input(self._pictures[index])}
+        return None if index is None else self._feed_of(index)
+
+
+def feeds_of(model: Path, pictures: torch.Tensor) -> Feeds:
+    """Feeds for a file of `train export`: uint8 pictures [N,3,H,W]."""
+    name = onnx.load(model).graph.input[0].name
+    return Feeds(len(pictures), lambda index: {name: as_input(pictures[index])})
 
 
 def as_input(picture: torch.Tensor) -> NDArray[np.float32]:
@@ -122,19 +137,20 @@ def measure_file(model: Path, samples: Samples) -> Quality:
     return Quality(*(found.get(name, float("nan")) for name in ("person_iou", "boundary_f", "mad")))
 
 
-def quantise(source: Path, target: Path, pictures: torch.Tensor, method: CalibrationMethod) -> None:
-    """Write the 8-bit copy of a float ONNX file, calibrated on uint8 pictures [N,3,H,W].
+def quantise(source: Path, target: Path, feeds: Feeds, method: CalibrationMethod) -> None:
+    """Write the 8-bit copy of a float ONNX file, calibrated on `feeds`.
 
     CannotQuantiseError if ONNX Runtime fails on the graph, or it has no convolution left to quantise.
     """
     prepared = target.with_suffix(".prepared.onnx")
-    count = len(pictures) - len(pictures) % FRAMES_AT_ONCE
+    feeds.set_range(0, len(feeds))
     try:
-        with _quiet():
-            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        with quietly():
+            onnx.save(at_least_opset(onnx.load(source), OPSET_PER_CHANNEL), prepared)
+            quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
             graph = onnx.load(prepared).graph
             quantize_static(
-                str(prepared), str(target), Feeds(graph.input[0].name, pictures[:count]), quant_format=QuantFormat.QDQ,
+                str(prepared), str(target), feeds, quant_format=QuantFormat.QDQ,
                 per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 nodes_to_exclude=nodes_in_float(graph), calibrate_method=method,
                 extra_options={"CalibStridedMinMax": FRAMES_AT_ONCE},
@@ -160,8 +176,23 @@ def nodes_in_float(graph: onnx.GraphProto) -> list[str]:
     return [node.name for place, node in enumerate(graph.node) if not places[0] < place < places[-1]]
 
 
+def at_least_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The model itself, or if its operator set is older, one that computes the same in that set."""
+    found = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+    return model if found >= opset else onnx.version_converter.convert_version(model, opset)
+
+
+def declare_only_what_is_used(model: onnx.ModelProto) -> None:
+    """Take out operator sets that no node uses: the quantiser declares some that older runtimes don't know."""
+    used = {"", "ai.onnx"} | {node.domain for node in model.graph.node}
+    versions = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(versions)
+    model.ir_version = min(model.ir_version, NEWEST_IR)
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without what the quantiser prints and logs, which is for its developers."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -172,29 +203,27 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def choose(folder: Path, float_file: Path, calibration: torch.Tensor, held_out: Samples, bounds: Bounds) -> Path:
-    """Quantise in several ways into `folder`, measure each copy, print a line on each, and return the file to ship.
+def choose(folder: Path, float_file: Path, feeds: Feeds, measure: Callable[[Path], Quality], bounds: Bounds) -> Path:
+    """Quantise in several ways into `folder`, measure each copy, print a line on each, and return the best.
 
-    That is the float file if every copy breaks a bound or none can be made.
+    That is the float file if every copy breaks a bound or none can be made. `measure` gives a file's quality on
+    pictures that are not among the `feeds`.
     """
-    reference = measure_file(float_file, held_out)
+    reference = measure(float_file)
     print(f"held out: float            {reference}", flush=True)
     best, best_score = float_file, -1.0
     for method in METHODS:
         candidate = folder / f"int8-{method.name}.onnx"
         try:
-            quantise(float_file, candidate, calibration, method)
+            quantise(float_file, candidate, feeds, method)
         except CannotQuantiseError as reason:
             print(f"8 bits are not possible for this network: {reason}", flush=True)
             break
-        quality = measure_file(candidate, held_out)
+        quality = measure(candidate)
         broken = bounds.broken_by(quality, reference)
         verdict = f"  refused: {'; '.join(broken)}" if broken else ""
         print(f"held out: int8 {method.name:<11} {quality}{verdict}", flush=True)
         score = quality.person_iou + quality.boundary_f - quality.mad
         if not broken and score > best_score:
             best, best_score = candidate, score
-    print(
-        "the file holds 8-bit numbers" if best != float_file else "the file holds float32 numbers: no 8-bit copy ships"
-    )
     return best

@@ -16,14 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from .evaluate import ROOM_LIMIT, Case, Measured, NetworkResult, Results, thin
+from .evaluate import ROOM_LIMIT, Case, Measurable, Measured, NetworkResult, Results, thin
 from .pictures import Picture, write_picture, write_whole
-from .teachers import Teacher
 
 # Measure, its heading, the factor for people, decimals, and whether more is better.
 MEASURES = (
@@ -164,20 +164,29 @@ def plot_quality_against_time(results: Results, path: Path) -> None:
     figure = Figure(figsize=(15, 5), layout="constrained")
     panels = figure.subplots(1, len(COMPARED))
     shown = [measure for measure in MEASURES if measure[0] in COMPARED]
-    others = [network.name for network in results.networks if network.name not in results.own]
     for axes, (name, heading, factor, _, more_is_better) in zip(panels, shown, strict=True):
-        for network in results.networks:
-            value = factor * fmean(figures[condition].get(name, np.nan) for figures in network.sets.values())
-            is_own = network.name in results.own
-            axes.plot(network.ms, value, "o", color="tab:red" if is_own else "tab:blue")
-            # Two rows of names, as dots of one row often lie side by side.
-            place = (4, 4) if (results.own if is_own else others).index(network.name) % 2 else (4, -10)
-            axes.annotate(network.name, (network.ms, value), xytext=place, textcoords="offset points", fontsize=7)
-        axes.set(xscale="log", xlabel="ms on one thread", ylabel=f"{heading}, mean over sets")
+        values = {
+            network.name: factor * fmean(figures[condition].get(name, np.nan) for figures in network.sets.values())
+            for network in results.networks
+        }
+        dots = {network.name: (network.ms, values[network.name]) for network in results.networks}
+        draw_dots(axes, dots, results.own)
+        axes.set(xlabel="ms on one thread", ylabel=f"{heading}, mean over sets")
         axes.set_title(f"{heading}: {'more' if more_is_better else 'less'} is better")
-        axes.margins(x=0.3)
-        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
+
+
+def draw_dots(axes: Axes, dots: Mapping[str, tuple[float, float]], own: Sequence[str]) -> None:
+    """A dot with its name at each (time, quality), those of `own` in red; time is logarithmic."""
+    others = [name for name in dots if name not in own]
+    for name, place in dots.items():
+        axes.plot(*place, "o", color="tab:red" if name in own else "tab:blue")
+        # Two rows of names, as dots of one row often lie side by side.
+        offset = (4, 4) if (own if name in own else others).index(name) % 2 else (4, -10)
+        axes.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=7)
+    axes.set_xscale("log")
+    axes.margins(x=0.3)
+    axes.grid(alpha=0.3)
 
 
 def plot_sets(results: Results, path: Path) -> None:
@@ -225,7 +234,7 @@ def cell(caption: str, picture: Picture, mask: NDArray[Any] | None = None) -> Pi
     return canvas
 
 
-def strip(case: Case, condition: str, networks: Mapping[str, Teacher], ious: Mapping[str, float]) -> Picture:
+def strip(case: Case, condition: str, networks: Mapping[str, Measurable], ious: Mapping[str, float]) -> Picture:
     """A row of cells, uint8 RGB: picture, truth, and what each network made of it, with its IoU."""
     picture, truth = case.read()
     lit = case.under(condition, picture)
@@ -261,7 +270,7 @@ def typical_places(people: Measured, conditions: Sequence[str]) -> list[Place]:
     ]
 
 
-def sheet(places: Sequence[Place], people: Measured, networks: Mapping[str, Teacher]) -> Picture | None:
+def sheet(places: Sequence[Place], people: Measured, networks: Mapping[str, Measurable]) -> Picture | None:
     """Strips below each other, two side by side where there is room, uint8 RGB; None without a place."""
     strips = []
     for _, set_name, condition, number in places:
@@ -270,7 +279,7 @@ def sheet(places: Sequence[Place], people: Measured, networks: Mapping[str, Teac
     return np.vstack(strips) if strips else None
 
 
-def write_sheets(results: Results, people: Measured, networks: Mapping[str, Teacher], out: Path) -> None:
+def write_sheets(results: Results, people: Measured, networks: Mapping[str, Measurable], out: Path) -> None:
     """`worst_<network>.png` of every network beside the yardstick, and `typical.png` of own ones and others."""
     marks = {name: networks[name] for name in (results.yardstick,) if name}
     for name, network in networks.items():
@@ -303,7 +312,7 @@ def write_tables(results: Results, out: Path) -> None:
         print(line)
 
 
-def write(results: Results, people: Measured, networks: Mapping[str, Teacher], out: Path) -> None:
+def write(results: Results, people: Measured, networks: Mapping[str, Measurable], out: Path) -> None:
     """Tables, plots and sheets into a folder."""
     write_tables(results, out)
     plot_quality_against_time(results, out / "quality_against_time.png")

@@ -26,6 +26,7 @@ Tensor = NDArray[np.float32]
 RVM_FILE = "rvm/rvm_mobilenetv3.onnx"
 MEDIAPIPE_GENERAL_FILE = "mediapipe/mediapipe_selfie_general_256.onnx"
 MEDIAPIPE_LANDSCAPE_FILE = "mediapipe/mediapipe_selfie_landscape_144x256.onnx"
+FRAME_FOR_COST = (640, 360)  # what networks of any size are shown when their cost is measured
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
@@ -164,7 +165,7 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 
 
 class Teacher:
-    """A described network, ready to run; several threads may use one.
+    """A described network, ready to run; several threads may use one. Fits `evaluate.Measurable`.
 
     `session` is ONNX Runtime's, `input` the picture's input there, `input_shape` its sides as the file says them
     (numbers, or names where any size goes).
@@ -172,6 +173,7 @@ class Teacher:
 
     def __init__(self, path: Path, description: Description, threads: int = 1) -> None:
         self.description = description
+        self.path = path
         try:
             self.session = open_session(path, threads)
         except Exception as error:  # ONNX Runtime's have no common class of their own
@@ -186,6 +188,21 @@ class Teacher:
         if missing:
             raise CommandError(f"{path} has no tensor {', '.join(sorted(missing))}: it is not the expected network.")
         self.input = inputs[name]
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        return self.path.read_bytes()
+
+    @property
+    def licence(self) -> str:
+        """The network's licence."""
+        return self.description.licence
 
     @property
     def input_shape(self) -> list[int | str]:
@@ -218,6 +235,16 @@ class Teacher:
         """All inputs for one run: the tensor, and an empty memory where the network has one."""
         empty = np.zeros((1, 1, 1, 1), np.float32)
         return {self.input.name: tensor, **dict.fromkeys(self.description.memory.values(), empty)}
+
+    def feed_for_cost(self) -> dict[str, Tensor]:
+        """Inputs for one run: noise, and a recurrent network's memory as it is after a first frame."""
+        width, height = FRAME_FOR_COST
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        feed = self.feed(self.prepare(noise))
+        memory = self.description.memory
+        if memory:
+            feed.update(zip(memory.values(), self.session.run(list(memory), feed), strict=True))
+        return feed
 
     def first_and_last(self, picture_rgb: Picture) -> tuple[Alpha, Alpha]:
         """The alphas after the first and after the last pass, float32 HxW in 0..1; the same if there is only one."""

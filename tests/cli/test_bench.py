@@ -14,8 +14,8 @@ import pytest
 from background_filter.filters import locale
 from background_filter.filters.bridge.status import State
 from background_filter.filters.cli import bench_engine, bench_obs
-from background_filter.filters.cli.bench import bench
-from background_filter.filters.cli.bench_measure import PAGE, machine, processor
+from background_filter.filters.cli.bench import PictureOptions, bench
+from background_filter.filters.cli.bench_measure import PAGE
 from background_filter.filters.cli.bench_processes import cpu_ns, resident_mb
 from background_filter.filters.cli.bench_report import (
     BEGIN,
@@ -32,6 +32,7 @@ from background_filter.filters.cli.bench_report import (
 from background_filter.filters.cli.docs_settings import PAGE as SETTINGS_PAGE
 from background_filter.filters.cli.docs_settings import settings_page
 from background_filter.filters.cli.errors import CommandError
+from background_filter.filters.cli.machine import machine, processor
 from background_filter.tests.obs.harness import Timing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +75,7 @@ def test_tables_are_aligned_and_replaced_in_their_page(tmp_path: Path) -> None:
 
 def test_writing_takes_all_parts() -> None:
     with pytest.raises(CommandError, match="all figures") as refused:
-        bench(["obs"], write=True)
+        bench(["obs"], True, PictureOptions())
     assert refused.value.exit_code == 2
 
 
@@ -82,7 +83,7 @@ def test_the_machine_is_described(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Some CPU 3000\n")
     assert processor(tmp_path / "cpuinfo") == "Some CPU 3000"
     assert processor(tmp_path / "none")
-    assert {"date", "processor", "system", "Python"} <= set(machine())
+    assert {"date", "processor", "memory", "system", "Python"} <= set(machine())
 
 
 def test_processor_time_and_memory_of_a_process(tmp_path: Path) -> None:

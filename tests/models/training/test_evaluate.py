@@ -17,7 +17,6 @@ from background_filter.models.training.evaluate import (
     NetworkResult,
     Results,
     brighten,
-    cost_feed,
     darken,
     find_sets,
     own_network,
@@ -180,7 +179,7 @@ def test_the_worst_come_first_each_picture_once() -> None:
 
 def test_timing_takes_turns(world: Path) -> None:
     networks = {"one": bright_teacher(world / "more"), "two": own_network(world / "small.onnx")}
-    runners = {name: (network.session, cost_feed(network)) for name, network in networks.items()}
+    runners = {name: (network.session, network.feed_for_cost()) for name, network in networks.items()}
     timings = time_side_by_side(runners, "two", rounds=3)
     assert timings["two"].ratio == 1 and timings["one"].ms > 0
     assert time_side_by_side(runners, None, rounds=1)["one"].ratio is None

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from background_filter.models.training.metrics import MaskMetrics, boundary_f, flicker, measure
+from background_filter.models.training.metrics import MaskMetrics, flicker, measure
+from background_filter.models.training.outlines import boundary_f
 
 
 def square(left: int, top: int, side: int, width: int = 20, height: int = 10) -> np.ndarray:
