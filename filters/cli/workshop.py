@@ -16,19 +16,30 @@ from .progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 VENV_TRAINING = ROOT / ".venv-training"
+VENV_TENSORFLOW = ROOT / ".venv-tensorflow"
+VENV_TFLITE = ROOT / ".venv-tflite"
 APT_LOG = ROOT / ".apt.log"
 FOR_DEMO = ROOT / "tests" / "obs" / "harness" / "requirements.txt"
 FOR_TESTS = ROOT / "tests" / "requirements.txt"
 FOR_TRAINING = ROOT / "models" / "training" / "requirements.txt"
+FOR_TENSORFLOW = ROOT / "models" / "tools" / "requirements-tensorflow.txt"
+FOR_TFLITE = ROOT / "models" / "training" / "requirements-tflite.txt"
 # On Linux PyTorch brings CUDA's libraries along.
 _WITH_PYTORCH = 6_000_000_000 if sys.platform.startswith("linux") else 1_700_000_000
-EXPECTED_BYTES = {FOR_DEMO: 250_000_000, FOR_TESTS: _WITH_PYTORCH, FOR_TRAINING: _WITH_PYTORCH}
+EXPECTED_BYTES = {
+    FOR_DEMO: 250_000_000,
+    FOR_TESTS: _WITH_PYTORCH,
+    FOR_TRAINING: _WITH_PYTORCH,
+    FOR_TENSORFLOW: 2_300_000_000,
+    FOR_TFLITE: _WITH_PYTORCH,
+}
 # Program, or file, and the Debian package that brings it.
 PACKAGES = {
     "obs": "obs-studio",
     "Xvfb": "xvfb",
     "xdotool": "xdotool",
     "import": "imagemagick",
+    "dbus-daemon": "dbus",
     "/usr/include/obs/obs.h": "libobs-dev",
 }
 # Software OpenGL for Xvfb and letters for the dialogs, which the packages above only recommend.

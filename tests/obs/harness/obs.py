@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obsws_python
 
@@ -22,6 +22,11 @@ from .profile import Profile, read_collection, write_profile
 from .report import ObsExit, parse_leaks, parse_profiler
 from .scenes import Filter, ScriptEntry, Source, scene_collection
 from .screen import Screen
+
+if TYPE_CHECKING:
+    # What only the tests of dialogs need, jeepney among it, is imported when they ask for it.
+    from .bus import Bus
+    from .widgets import Widgets
 
 ARTEFACTS = Path(__file__).resolve().parents[2] / "artefacts"
 COLLECTION = "harness"
@@ -37,6 +42,7 @@ class Obs(Control):
     the first at the bottom; scene_filters: filters on that scene; or scene_json: a whole scene collection instead.
     collections: further scene collections by name. home: a folder kept between runs (then its saved scene collections
     win over ``sources``), else a scratch one that goes away. display: an X display to use instead of an Xvfb.
+    widgets: offer ``widgets``, by which the dialogs are read and pressed (see widgets.py); not with a given display.
     name: the folder under tests/artefacts, by default the running test's name.
     """
 
@@ -55,6 +61,7 @@ class Obs(Control):
         display: str | None = None,
         screen: tuple[int, int] = (1280, 800),
         software_gl: bool = True,
+        widgets: bool = False,
         name: str | None = None,
     ) -> None:
         first = scene_json or scene_collection(COLLECTION, sources, scripts, scene_filters)
@@ -63,6 +70,11 @@ class Obs(Control):
         self._screen = Screen(display, screen)
         self._extra_environment = dict(env or {})
         self._software_gl = software_gl
+        if widgets and display is not None:
+            raise ValueError("the widgets can be found only on a screen of our own")
+        self._wants_widgets = widgets
+        self._bus: Bus | None = None
+        self._widgets: Widgets | None = None
         self._keep_home = home is not None
         self.home = Path(home) if home is not None else Path(tempfile.mkdtemp(prefix="obs-harness-"))
         self.config = self.home / "config"
@@ -102,6 +114,8 @@ class Obs(Control):
         profile = Profile(self._canvas, self._fps, free_port(), self.recordings, COLLECTION)
         write_profile(self.config, profile, self._collections)
         self._screen.start(self.home)
+        if self._wants_widgets and self._bus is None:
+            self._bus = self._start_bus()
         shutil.rmtree(self.config / "obs-studio" / "logs", ignore_errors=True)
         self.exit = None
         # Not --disable-missing-files-check: OBS 29 leaks an allocation with it.
@@ -154,6 +168,9 @@ class Obs(Control):
             self._obs.kill()
             self._obs = None
         kill_survivors(self._helpers)
+        if self._bus is not None:
+            self._bus.close()
+            self._bus = self._widgets = None
         self._screen.close()
         if not self._keep_home:
             shutil.rmtree(self.home, ignore_errors=True)
@@ -166,6 +183,17 @@ class Obs(Control):
         if self._obs is None:
             raise HarnessError("OBS is not running")
         return self._obs.pid
+
+    @property
+    def widgets(self) -> "Widgets":
+        """The windows of the OBS that runs, to be read and pressed; HarnessError unless it was started for that."""
+        if self._bus is None:
+            raise HarnessError("the widgets can be found only in Obs(..., widgets=True)")
+        if self._widgets is None or self._widgets.pid != self.pid:
+            from .widgets import Widgets
+
+            self._widgets = Widgets(self._bus, self.pid, self._click)
+        return self._widgets
 
     @property
     def display(self) -> str:
@@ -206,6 +234,17 @@ class Obs(Control):
 
     # Inside
 
+    def _start_bus(self) -> "Bus":
+        from .bus import Bus
+
+        bus = Bus(self.home)
+        # Here Qt looks for the bus without being told by a desktop's service.
+        self._screen.set_property("AT_SPI_BUS", bus.address)
+        return bus
+
+    def _click(self, x: int, y: int, button: int) -> None:
+        self.xdotool("mousemove", x, y, "click", button)
+
     def _remember_helpers(self) -> None:
         # A stopped engine (SIGSTOP) does not see that OBS is gone; close() ends it.
         if self._obs is not None:
@@ -244,6 +283,8 @@ class Obs(Control):
         }
         # A real display's key lies in the real home.
         environment.setdefault("XAUTHORITY", str(Path.home() / ".Xauthority"))
+        if self._bus is not None:
+            environment |= {"DBUS_SESSION_BUS_ADDRESS": self._bus.address, "QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1"}
         if self._software_gl:
             environment["LIBGL_ALWAYS_SOFTWARE"] = "1"
         return environment | self._extra_environment

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from .processes import Child, HarnessError
-from .x11 import ask_to_close
+from .x11 import ask_to_close, set_root_property
 
 
 class Screen:
@@ -50,6 +50,10 @@ class Screen:
         except HarnessError:
             return False
         return bool(found)
+
+    def set_property(self, name: str, text: str) -> None:
+        """Set a property of the root window, where programs look for what holds for the whole screen."""
+        set_root_property(self.display, name, text)
 
 
 def start_xvfb(folder: Path, size_px: tuple[int, int]) -> tuple[Child, str]:
