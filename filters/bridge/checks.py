@@ -34,10 +34,10 @@ def check_ms(name: str, value: float) -> None:
     check_range(name, value, 0.0, _MAX_MS)
 
 
-def check_format(found: int, expected: int) -> None:
-    """``bridge.field`` unless the pixel format is the one this version knows."""
-    if found != expected:
-        raise field_error("format", expected, found)
+def check_format(found: int, *expected: int) -> None:
+    """``bridge.field`` unless the pixel format is one that this version knows."""
+    if found not in expected:
+        raise field_error("format", " or ".join(map(str, expected)), found)
 
 
 def field_error(name: str, expected: str | int, found: object) -> BridgeError:

@@ -24,7 +24,8 @@ _BODY = layout.packer(layout.FRAME_BODY)
 class Frame:
     """One captured picture: RGBA, 8 bits each, ``pixels`` holds ``height * row_bytes`` bytes and is the caller's own.
 
-    ``smoothing`` is 0 to 1; ``grow_px`` is in mask pixels and negative to shrink; ``capture_ns`` is monotonic time.
+    ``smoothing`` is 0 to 1; ``grow_px`` is in mask pixels and negative to shrink; ``flags`` are those of the layout;
+    ``ahead_ms`` is by how much the mask is to be moved ahead in time; ``capture_ns`` is monotonic time.
     """
 
     frame_id: int
@@ -34,6 +35,8 @@ class Frame:
     row_bytes: int
     smoothing: float
     grow_px: float
+    flags: int
+    ahead_ms: float
     pixels: bytearray
 
 
@@ -64,6 +67,8 @@ class FrameWriter:
         capture_ns: int,
         smoothing: float,
         grow_px: float,
+        flags: int = 0,
+        ahead_ms: float = 0.0,
     ) -> None:
         """Copy a mapped RGBA surface into the next slot and publish it. Never waits.
 
@@ -71,7 +76,7 @@ class FrameWriter:
         (``bridge.field``) for values the layout doesn't allow, ``ValueError`` once the segment is closed.
         """
         check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY)
-        _check_controls(frame_id, capture_ns, smoothing, grow_px)
+        _check_controls(frame_id, capture_ns, smoothing, grow_px, flags, ahead_ms)
         if not pixels_address:
             raise field_error("pixels_address", "an address", pixels_address)
         number = self._published + 1
@@ -92,6 +97,8 @@ class FrameWriter:
             layout.FORMAT_RGBA8,
             smoothing,
             grow_px,
+            flags,
+            ahead_ms,
         )
         self._bytes[slot.pixels : slot.pixels + size] = _view_memory(pixels_address, size, _PYBUF_READ)
         fence()
@@ -132,7 +139,7 @@ class FrameReader:
             return None
         self._fence()
         body = _BODY.unpack_from(self._bytes, slot.body)
-        frame_id, capture_ns, width, height, row_bytes, pixel_format, smoothing, grow_px = body
+        frame_id, capture_ns, width, height, row_bytes, pixel_format, *controls = body
         # The numbers may be torn or nonsense until the checks below: never look beyond the slot.
         size = min(height * row_bytes, layout.FRAME_CAPACITY) if frame_id > after_id else 0
         pixels = bytearray(self._bytes[slot.pixels : slot.pixels + size])
@@ -141,12 +148,17 @@ class FrameReader:
             return None
         check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY)
         check_format(pixel_format, layout.FORMAT_RGBA8)
-        _check_controls(frame_id, capture_ns, smoothing, grow_px)
-        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, grow_px, pixels)
+        smoothing, grow_px, flags, ahead_ms = controls
+        _check_controls(frame_id, capture_ns, smoothing, grow_px, flags, ahead_ms)
+        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, grow_px, flags, ahead_ms, pixels)
 
 
-def _check_controls(frame_id: int, capture_ns: int, smoothing: float, grow_px: float) -> None:
+def _check_controls(
+    frame_id: int, capture_ns: int, smoothing: float, grow_px: float, flags: int, ahead_ms: float
+) -> None:
     check_count("frame_id", frame_id, least=1)
     check_count("capture_ns", capture_ns)
     check_range("smoothing", smoothing, 0.0, 1.0)
     check_range("grow_px", grow_px, -layout.MAX_SIDE_PX, layout.MAX_SIDE_PX)
+    check_range("ahead_ms", ahead_ms, 0.0, layout.MAX_AHEAD_MS)
+    check_range("flags", flags, 0, layout.FLAG_SHARP_EDGES | layout.FLAG_NO_SPECKS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where everything lies in a segment: layout version 1, little endian, as ``docs/bridge.md`` tells it.
+"""Where everything lies in a segment: layout version 2, little endian, as ``docs/bridge.md`` tells it.
 
 Every block is a tuple of ``Field``; offsets count from the start of the block. Control words (the ``u64`` that order a
 publication) are written as one aligned 8-byte store each; the fields between them may be written in any way.
@@ -9,17 +9,20 @@ import struct
 from typing import NamedTuple
 
 MAGIC = b"OBSBGFLT"
-VERSION = 1
+VERSION = 2
 
 FRAME_SLOTS = 3
 MASK_SLOTS = 4
 MAX_SIDE_PX = 1024
 FRAME_BYTES_PER_PX = 4
-MASK_BYTES_PER_PX = 1
+MASK_BYTES_PER_PX = 2  # room for whole alpha, or for factors of 8 bytes at half the width and height
 FRAME_CAPACITY = MAX_SIDE_PX * MAX_SIDE_PX * FRAME_BYTES_PER_PX
 MASK_CAPACITY = MAX_SIDE_PX * MAX_SIDE_PX * MASK_BYTES_PER_PX
 FORMAT_RGBA8 = 1  # of frames
-FORMAT_R8_ALPHA = 1  # of masks
+FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS = 1, 2  # of masks
+MASK_FORMATS = {FORMAT_R8_ALPHA: 1, FORMAT_RGBA16F_FACTORS: 8}  # and their bytes per pixel
+FLAG_SHARP_EDGES, FLAG_NO_SPECKS = 1, 2  # what a frame asks of its mask
+MAX_AHEAD_MS = 1000.0
 MAX_COUNT = 2**63 - 1  # publications, ids and times stay below: adding one never leaves a u64
 
 _SIZES = {"u64": 8, "u32": 4, "f32": 4}
@@ -114,7 +117,9 @@ FRAME_ROW_BYTES = Field("row_bytes", 32, "u32")
 FRAME_FORMAT = Field("format", 36, "u32")
 FRAME_SMOOTHING = Field("smoothing", 40, "f32")
 FRAME_GROW_PX = Field("grow_px", 44, "f32")
-FRAME_SEQUENCE_END = Field("sequence_end", 48, "u64")
+FRAME_FLAGS = Field("flags", 48, "u32")
+FRAME_AHEAD_MS = Field("ahead_ms", 52, "f32")
+FRAME_SEQUENCE_END = Field("sequence_end", 56, "u64")
 FRAME_BODY = (
     FRAME_ID,
     FRAME_CAPTURE_NS,
@@ -124,6 +129,8 @@ FRAME_BODY = (
     FRAME_FORMAT,
     FRAME_SMOOTHING,
     FRAME_GROW_PX,
+    FRAME_FLAGS,
+    FRAME_AHEAD_MS,
 )
 FRAME_HEADER = (FRAME_SEQUENCE_BEGIN, *FRAME_BODY, FRAME_SEQUENCE_END)
 

@@ -18,7 +18,10 @@ _BODY = layout.packer(layout.MASK_BODY)
 
 @dataclass(frozen=True)
 class Mask:
-    """One mask: alpha, 8 bits (0 room, 255 person); ``pixels`` holds ``height * row_bytes`` bytes of its own.
+    """One mask; ``pixels`` holds ``height * row_bytes`` bytes of its own, of ``layout.MASK_FORMATS``:
+
+    alpha, 8 bits (0 room, 255 person); or four half floats a pixel, with which the colours of the whole frame make
+    alpha: red, green and blue (0 to 1) times the first three, plus the fourth.
 
     ``frame_id`` and ``capture_ns`` are those of the frame it was computed from; ``publish_ns`` is when it was
     published; both times are ``time.monotonic_ns``.
@@ -30,6 +33,7 @@ class Mask:
     width: int
     height: int
     row_bytes: int
+    pixel_format: int
     prepare_ms: float
     infer_ms: float
     refine_ms: float
@@ -55,7 +59,7 @@ class MaskWriter:
 
     def publish(
         self,
-        alpha: Any,  # numpy knows the type of buffers only from Python 3.12 on
+        pixels: Any,  # numpy knows the type of buffers only from Python 3.12 on
         width: int,
         height: int,
         row_bytes: int,
@@ -64,30 +68,32 @@ class MaskWriter:
         prepare_ms: float,
         infer_ms: float,
         refine_ms: float,
+        pixel_format: int = layout.FORMAT_R8_ALPHA,
     ) -> None:
         """Copy a mask into the next slot and publish it.
 
-        ``alpha`` is contiguous, uint8 and holds at least ``(height - 1) * row_bytes + width`` bytes. Raises
+        ``pixels`` is contiguous and holds at least all rows, the last one without what fills it up. Raises
         ``BridgeError`` (``bridge.field``) for values the layout doesn't allow, ``ValueError`` once the segment is
         closed.
         """
-        check_picture(width, height, row_bytes, layout.MASK_BYTES_PER_PX, layout.MASK_CAPACITY)
+        bytes_per_px = _bytes_per_px(pixel_format)
+        check_picture(width, height, row_bytes, bytes_per_px, layout.MASK_CAPACITY)
         _check_facts(frame_id, capture_ns, 0, prepare_ms, infer_ms, refine_ms)
-        pixels_r8 = memoryview(alpha)
-        if not pixels_r8.c_contiguous or pixels_r8.itemsize != 1:
-            raise field_error("alpha", "contiguous bytes", f"{pixels_r8.format} {pixels_r8.strides}")
-        size = (height - 1) * row_bytes + width
-        if pixels_r8.nbytes < size:
-            raise field_error("alpha", f"{size} bytes", pixels_r8.nbytes)
+        view = memoryview(pixels)
+        if not view.c_contiguous or bytes_per_px % view.itemsize:
+            raise field_error("pixels", "contiguous bytes", f"{view.format} {view.strides}")
+        size = (height - 1) * row_bytes + width * bytes_per_px
+        if view.nbytes < size:
+            raise field_error("pixels", f"{size} bytes", view.nbytes)
         number = self._published + 1
         slot = _SLOTS[self._published % layout.MASK_SLOTS]
         words = self._words
         words[slot.begin] = number
         self._fence()
         publish_ns = time.monotonic_ns()
-        body = (frame_id, capture_ns, publish_ns, width, height, row_bytes, layout.FORMAT_R8_ALPHA)
+        body = (frame_id, capture_ns, publish_ns, width, height, row_bytes, pixel_format)
         _BODY.pack_into(self._bytes, slot.body, *body, prepare_ms, infer_ms, refine_ms)
-        self._bytes[slot.pixels : slot.pixels + size] = pixels_r8.cast("B")[:size]
+        self._bytes[slot.pixels : slot.pixels + size] = view.cast("B")[:size]
         self._fence()
         words[slot.end] = number
         self._fence()
@@ -148,8 +154,7 @@ class MaskReader:
         self._fence()
         if words[slot.begin] != number or words[slot.end] != number:
             return None
-        check_picture(width, height, row_bytes, layout.MASK_BYTES_PER_PX, layout.MASK_CAPACITY)
-        check_format(pixel_format, layout.FORMAT_R8_ALPHA)
+        check_picture(width, height, row_bytes, _bytes_per_px(pixel_format), layout.MASK_CAPACITY)
         _check_facts(frame_id, capture_ns, publish_ns, prepare_ms, infer_ms, refine_ms)
         return Mask(
             frame_id,
@@ -158,11 +163,17 @@ class MaskReader:
             width,
             height,
             row_bytes,
+            pixel_format,
             prepare_ms,
             infer_ms,
             refine_ms,
             pixels,
         )
+
+
+def _bytes_per_px(pixel_format: int) -> int:
+    check_format(pixel_format, *layout.MASK_FORMATS)
+    return layout.MASK_FORMATS[pixel_format]
 
 
 def _check_facts(

@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 
 from ...models.trust import VerifiedModel
 from .network import Network, load_network
-from .refine import Refiner
+from .refine import Refinement, Refiner
 
 
 class Segmented(NamedTuple):
-    """A mask, HxW uint8 (0 room, 255 person), and what its stages cost in ms."""
+    """A mask and what its stages cost in ms; ``is_repeat``: of a frame like the one before, so nothing was inferred.
 
-    alpha: NDArray[np.uint8]
+    ``mask``: alpha HxW uint8 (0 room, 255 person), or the factors of ``EdgeGuide``, float16 H/2 x W/2 x 4.
+    """
+
+    mask: NDArray[np.uint8] | NDArray[np.float16]
     prepare_ms: float
     infer_ms: float
     refine_ms: float
+    is_repeat: bool
 
 
 class Segmenter:
@@ -36,22 +40,32 @@ class Segmenter:
         self.network = model if isinstance(model, Network) else load_network(model, device).network
         self._infer = self.network.new_sequence()
         self._refiner = Refiner()
+        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # frame, and its mask unrefined
 
     def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, grow_px: float = 0.0) -> NDArray[np.uint8]:
         """The mask, HxW uint8, of an HxWx4 uint8 RGBA frame of the network's input size, captured now."""
-        segmented = self.segment(frame_rgba, time.monotonic_ns(), smoothing, grow_px)
-        return np.array(segmented.alpha)
+        segmented = self.segment(frame_rgba, time.monotonic_ns(), Refinement(smoothing, grow_px))
+        return np.array(segmented.mask, np.uint8)
 
-    def segment(self, frame_rgba: NDArray[np.uint8], capture_ns: int, smoothing: float, grow_px: float) -> Segmented:
+    def segment(self, frame_rgba: NDArray[np.uint8], capture_ns: int, wanted: Refinement) -> Segmented:
         """The mask of the frame captured at ``capture_ns``, in a buffer that the next call may reuse.
 
-        ``smoothing`` 0 to 1, ``grow_px`` in mask pixels. Raises InferenceError.
+        ``frame_rgba`` must not change afterwards. A frame like the one before, as of a paused source or of a camera
+        slower than the canvas, costs no inference. Raises InferenceError.
         """
-        start = time.perf_counter()
-        tensor = self.network.prepare(frame_rgba)
-        prepared = time.perf_counter()
-        raw_alpha = self._infer(tensor, frame_rgba, capture_ns)
+        start = prepared = time.perf_counter()
+        before = self._before
+        is_repeat = before is not None and np.array_equal(before[0], frame_rgba)
+        if before is not None and is_repeat:
+            raw_alpha = before[1]
+        else:
+            tensor = self.network.prepare(frame_rgba)
+            prepared = time.perf_counter()
+            raw_alpha = self._infer(tensor, frame_rgba, capture_ns)
+            if not self.network.ports.states:  # a recurrent network learns from each look
+                self._before = frame_rgba, raw_alpha.copy()  # the network's buffer serves other streams too
         inferred = time.perf_counter()
-        alpha = self._refiner.refine(raw_alpha, frame_rgba, capture_ns, smoothing, grow_px)
+        mask = self._refiner.refine(raw_alpha, frame_rgba, capture_ns, wanted)
         refined = time.perf_counter()
-        return Segmented(alpha, (prepared - start) * 1e3, (inferred - prepared) * 1e3, (refined - inferred) * 1e3)
+        stages_ms = (prepared - start) * 1e3, (inferred - prepared) * 1e3, (refined - inferred) * 1e3
+        return Segmented(mask, *stages_ms, is_repeat)

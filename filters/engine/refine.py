@@ -1,37 +1,69 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens to a mask between the network and OBS: smoothing over time, then growing or shrinking."""
+"""What happens to a mask between the network and OBS: cleaned, smoothed, grown, guided, foreseen."""
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import cast
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .edges import EdgeGuide, to_half
+from .foresight import Foresight, move
+from .specks import SpeckRemover
 from .temporal import Byte, TemporalSmoother
 
 MAX_GROW_PX = 32.0
+
+
+class Refinement(NamedTuple):
+    """What is wanted of a mask.
+
+    ``smoothing`` is 0 to 1; ``grow_px`` in mask pixels, negative shrinks; ``ahead_ms`` how far ahead in time.
+    """
+
+    smoothing: float = 0.0
+    grow_px: float = 0.0
+    sharp_edges: bool = False
+    no_specks: bool = False
+    ahead_ms: float = 0.0
 
 
 class Refiner:
     """The refinement of one stream, with its memory of earlier masks."""
 
     def __init__(self) -> None:
+        self._specks = SpeckRemover()
         self._temporal = TemporalSmoother()
+        self._edges = EdgeGuide()
+        self._foresight = Foresight()
 
     def refine(
         self,
         alpha: NDArray[np.uint8],
         frame_rgba: NDArray[np.uint8],
         time_ns: int,
-        smoothing: float,
-        grow_px: float,
-    ) -> NDArray[np.uint8]:
-        """The HxW uint8 mask, refined; ``alpha`` belongs to the HxWx4 uint8 frame captured at ``time_ns``."""
-        return grow(self._temporal.smooth(alpha, frame_rgba, time_ns, smoothing), grow_px)
+        wanted: Refinement,
+    ) -> NDArray[np.uint8] | NDArray[np.float16]:
+        """The mask, refined; ``alpha`` HxW uint8 belongs to the HxWx4 uint8 frame captured at ``time_ns``.
+
+        Alpha HxW uint8, or with ``sharp_edges`` the factors of ``EdgeGuide`` as float16. A mask that is grown or
+        shrunk stays alpha: its edge lies where the picture has none.
+        """
+        if wanted.no_specks:
+            alpha = self._specks.remove(alpha)
+        alpha = self._temporal.smooth(alpha, frame_rgba, time_ns, wanted.smoothing)
+        movement = None
+        if wanted.ahead_ms:
+            movement = self._foresight.movement(alpha, frame_rgba, time_ns, wanted.ahead_ms)
+        if wanted.sharp_edges and not wanted.grow_px:
+            factors = self._edges.factors(alpha, frame_rgba)
+            return to_half(factors if movement is None else move(factors, movement))
+        alpha = grow(alpha, wanted.grow_px)
+        return alpha if movement is None else move(alpha, movement)
 
 
 def grow(alpha: NDArray[np.uint8], grow_px: float) -> NDArray[np.uint8]:

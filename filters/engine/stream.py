@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from ..bridge.frame_slots import Frame, FrameReader
+from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES, FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
 from ..bridge.mask_slots import MaskWriter
 from ..bridge.messages import AUTOMATIC
 from ..bridge.problems import Problem
@@ -13,9 +16,10 @@ from ..bridge.segment import Segment
 from ..bridge.status import State, StatusWriter
 from .library import Wish
 from .network import InferenceError, Network
-from .pipeline import Segmenter
+from .pipeline import Segmented, Segmenter
 from .prepare import view_frame
 from .providers import DEVICES
+from .refine import Refinement
 from .timings import Timings
 
 STATUS_INTERVAL_S = 0.25
@@ -72,27 +76,32 @@ class Stream:
         if segmenter is None:
             return
         self._status.take_in_hand(frame.frame_id)
-        frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
         try:
-            result = segmenter.segment(frame_rgba, frame.capture_ns, frame.smoothing, frame.grow_px)
+            result = segment(segmenter, frame)
         except InferenceError:
             if segmenter is not self._outgoing:
                 raise
             self._outgoing = None
             self._status.take_in_hand(0)
             return
-        stages_ms = result.prepare_ms, result.infer_ms, result.refine_ms
+        self._publish(frame, result)
+        self._status.take_in_hand(0)
+        self._note(frame, result)
+
+    def _publish(self, frame: Frame, result: Segmented) -> None:
+        mask = result.mask
         self._masks.publish(
-            result.alpha.data,
-            frame.width,
-            frame.height,
-            frame.width,
+            mask.data,
+            mask.shape[1],
+            mask.shape[0],
+            mask.strides[0],
             frame.frame_id,
             frame.capture_ns,
-            *stages_ms,
+            result.prepare_ms,
+            result.infer_ms,
+            result.refine_ms,
+            FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
         )
-        self._status.take_in_hand(0)
-        self._note(frame, stages_ms)
 
     def _segmenter_for(self, frame: Frame) -> Segmenter | None:
         """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
@@ -105,9 +114,12 @@ class Stream:
             return self._outgoing
         return None
 
-    def _note(self, frame: Frame, stages_ms: tuple[float, float, float]) -> None:
+    def _note(self, frame: Frame, result: Segmented) -> None:
+        if result.is_repeat:
+            self._timings.repeat(time.monotonic())
+            return
         round_trip_ms = max(time.monotonic_ns() - frame.capture_ns, 0) / 1e6
-        self._timings.add(time.monotonic(), *stages_ms, round_trip_ms)
+        self._timings.add(time.monotonic(), result.prepare_ms, result.infer_ms, result.refine_ms, round_trip_ms)
 
     def beat(self) -> None:
         """Show that the loop turns; bring the figures up to date four times a second."""
@@ -175,3 +187,11 @@ class Stream:
         """Let go of the segment. May be called twice."""
         self._segmenter = self._outgoing = None
         self._segment.close()
+
+
+def segment(segmenter: Segmenter, frame: Frame) -> Segmented:
+    """The mask of a frame as the frame asks for it; raises InferenceError."""
+    frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
+    sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
+    wanted = Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
+    return segmenter.segment(frame_rgba, frame.capture_ns, wanted)

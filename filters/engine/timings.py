@@ -22,6 +22,10 @@ class Timings:
         self._rows.append((prepare_ms, infer_ms, refine_ms, round_trip_ms))
         self._times_s.append(now_s)
 
+    def repeat(self, now_s: float) -> None:
+        """Note a mask that was published but not inferred: it counts, what it cost says nothing."""
+        self._times_s.append(now_s)
+
     def fields(self, now_s: float) -> dict[str, float]:
         """The status fields: masks_per_s, prepare_ms, infer_ms, refine_ms, round_trip_ms."""
         while self._times_s and self._times_s[0] < now_s - RATE_WINDOW_S:

@@ -8,10 +8,12 @@ that mapping never waits for the GPU.
 import ctypes
 import math
 
+from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES, MAX_AHEAD_MS
 from .effect import Canvas, Effect
 from .frames import KeptFrame
 from .libobs import GS_CS_SRGB, GS_RGBA, LibObs
 from .link import Link
+from .settings import FilterSettings
 
 # More than 8 x 8 bilinear taps (a source of over 4096 pixels for a mask of 256) skip texels; no one sees it.
 MAX_TAPS = 8
@@ -74,9 +76,8 @@ class Stager:
         """What is staged is out of date and must not reach the engine."""
         self._staged = None
 
-    def hand_over(self, link: Link, smoothing: float, grow_px: float) -> None:
-        """Map what was staged one frame ago, publish it on the bridge and wake the engine. ``grow_px`` is in pixels of
-        the source."""
+    def hand_over(self, link: Link, settings: FilterSettings, ahead_ms: float) -> None:
+        """Map what was staged one frame ago, publish it on the bridge and wake the engine."""
         if self._staged is None:
             return
         frame_id, capture_ns, source_height = self._staged
@@ -92,8 +93,10 @@ class Stager:
             height,
             frame_id,
             capture_ns,
-            smoothing,
-            grow_px * height / source_height,
+            settings.smoothing,
+            settings.grow_px * height / source_height,
+            FLAG_SHARP_EDGES * settings.sharp_edges | FLAG_NO_SPECKS * settings.remove_specks,
+            min(ahead_ms, MAX_AHEAD_MS),
         )
         self._obs.gs_stagesurface_unmap(surface)
         link.wake()

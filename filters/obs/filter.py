@@ -41,7 +41,7 @@ class BackgroundFilter:
         self.obs, self.source = obs, source
         self.settings: FilterSettings = DEFAULTS
         self.stream = host.add_stream()
-        self.delay_ms = 0.0
+        self.delay_ms = self._mask_age_ms = 0.0
         self.problem: Problem | None = None
         self._host = host
         self._link: Link | None = None
@@ -123,7 +123,7 @@ class BackgroundFilter:
         if not link and self.settings.without_mask != "blur":
             return None
         if link:
-            stager.hand_over(link, self.settings.smoothing, self.settings.grow_px)
+            stager.hand_over(link, self.settings, self._mask_age_ms if self._is_undelayed else 0.0)
             self._take_masks(link, frames)
         frame = frames.capture(
             parent, target, size, self._target_space(target), self._needed_ids(frames, shown) if link else set()
@@ -135,6 +135,8 @@ class BackgroundFilter:
         small = downscaler.reduce(frame, *self._mask_size)
         if small:
             stager.stage(small, frame, *self._mask_size)
+        if self._is_undelayed:
+            return self._with_newest_mask(frame, frames, now_ns)
         return self._choose(frames, shown, now_ns)
 
     def _take_masks(self, link: Link, frames: FrameRing) -> None:
@@ -167,6 +169,21 @@ class BackgroundFilter:
         age_ms = (now_ns - due.capture_ns) / 1e6
         self.delay_ms += (0.05 if self.delay_ms else 1.0) * (age_ms - self.delay_ms)
         return due
+
+    def _with_newest_mask(self, frame: KeptFrame, frames: FrameRing, now_ns: int) -> KeptFrame | None:
+        """``frame``, just captured, with the newest mask there is, which the engine has moved ahead to about now."""
+        masked = frames.newest_with_mask(self._next_frame_id - 1)
+        if not masked or now_ns - masked.capture_ns > self._fresh_ns():
+            return None
+        frame.mask = masked.mask
+        age_ms = (now_ns - masked.capture_ns) / 1e6
+        self._mask_age_ms += (0.05 if self._mask_age_ms else 1.0) * (age_ms - self._mask_age_ms)
+        self.delay_ms = 0.0
+        return frame
+
+    @property
+    def _is_undelayed(self) -> bool:
+        return self.settings.timing == "no_delay"
 
     def _fresh_ns(self) -> float:
         """How old a frame may be and still be shown, in nanoseconds."""

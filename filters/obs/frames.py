@@ -99,8 +99,12 @@ class FrameRing:
                     frame.mask = mask
 
     def newest_with_mask(self, at_most_id: int) -> KeptFrame | None:
-        """The newest frame with a mask and an id up to ``at_most_id``."""
-        with_mask = [frame for frame in self._frames if frame.mask and 0 < frame.frame_id <= at_most_id]
+        """The newest frame with its own mask and an id up to ``at_most_id``."""
+        with_mask = [
+            frame
+            for frame in self._frames
+            if frame.mask and frame.mask.frame_id == frame.frame_id and 0 < frame.frame_id <= at_most_id
+        ]
         return max(with_mask, key=lambda frame: frame.frame_id, default=None)
 
     def _free_frame(self, is_float: bool, keep_ids: set[int]) -> KeptFrame:

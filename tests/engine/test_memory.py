@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -18,6 +19,7 @@ from background_filter.filters.engine.output import AlphaDecoder
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.filters.engine.ports import ports_of_entry
 from background_filter.filters.engine.providers import open_session
+from background_filter.filters.engine.refine import Refinement
 from background_filter.models.catalog import (
     ConstantSpec,
     InputSpec,
@@ -28,15 +30,9 @@ from background_filter.models.catalog import (
 )
 from background_filter.tests.engine import shaped_nets
 from background_filter.tests.engine.running import Room, Trust
-from background_filter.tests.engine.test_catalogue_networks import (
-    PLAIN,
-    network_of,
-    overlap,
-    pairs,
-    plain_session,
-    rgba,
-)
+from background_filter.tests.engine.test_catalogue_networks import entry_of, masks_of, overlap, read_pair
 from background_filter.tests.engine.test_network import verified
+from background_filter.tests.models.reference import open_plainly
 
 Frame = NDArray[np.uint8]
 FRAME_NS = 33_000_000
@@ -81,7 +77,7 @@ def recurrent(model: onnx.ModelProto) -> Segmenter:
 
 def run(segmenter: Segmenter, frame: Frame, time_ns: int) -> NDArray[np.float64]:
     """One mask."""
-    return segmenter.segment(frame, time_ns, 0.0, 0.0).alpha.astype(np.float64)
+    return segmenter.segment(frame, time_ns, Refinement()).mask.astype(np.float64)
 
 
 def same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -181,10 +177,9 @@ def test_a_wrong_frame_is_an_error_of_inference() -> None:
 
 def test_real_rvm_remembers_as_its_own_script_does(shared_folder: Path) -> None:
     """Four frames of a moving person; then two streams in turn, each as if alone."""
-    plain = next(plain for plain in PLAIN if plain.file.startswith("rvm"))
-    path = shared_folder / "models" / f"{plain.file}.onnx"
+    path = shared_folder / "models" / "rvm" / "rvm_mobilenetv3.onnx"
     people = [people_frames(shared_folder, number) for number in (0, 1)]
-    session = plain_session(path)
+    session = open_plainly(path)
     masks = []
     for sequence in people:
         state = {f"r{i}i:0": np.zeros((1, 1, 1, 1), np.float32) for i in range(1, 5)}
@@ -195,7 +190,9 @@ def test_real_rvm_remembers_as_its_own_script_does(shared_folder: Path) -> None:
             state = dict(zip(state, new))
             own.append(pha[0, ..., 0] * 255)
         masks.append(own)
-    network = network_of(path, plain.width, plain.height)
+    made = verified(onnx.load(path))
+    model = type(made)(path.read_bytes(), made.sha256, "user", path.name, entry_of(path.name))
+    network = load_network(model, "cpu").network
     streams = Segmenter(network), Segmenter(network)
     for i in range(len(people[0])):
         for stream, sequence, own in zip(streams, people, masks):
@@ -208,9 +205,11 @@ def test_real_rvm_remembers_as_its_own_script_does(shared_folder: Path) -> None:
 
 def people_frames(shared_folder: Path, number: int) -> list[Frame]:
     """Four frames of one street picture that is pushed aside a little each time, 144x256."""
-    plain = next(plain for plain in PLAIN if plain.file.startswith("rvm"))
-    picture = rgba(pairs(shared_folder / "data" / "dev" / "street", plain.width, plain.height)[number].picture)
-    return [np.ascontiguousarray(np.roll(picture, 3 * i, axis=1)) for i in range(4)]
+    folder = shared_folder / "data" / "dev" / "street"
+    picture_rgb = read_pair(folder, masks_of(folder, 8)[number]).picture_rgb
+    small_rgb = cv2.resize(picture_rgb, (256, 144), interpolation=cv2.INTER_AREA)
+    frame_rgba = np.dstack([small_rgb, np.full((144, 256), 255, np.uint8)])
+    return [np.ascontiguousarray(np.roll(frame_rgba, 3 * i, axis=1)) for i in range(4)]
 
 
 def test_the_catalogue_knows_what_rvm_remembers() -> None:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from background_filter.filters.engine.network import load_network
 from background_filter.filters.engine.pipeline import Segmenter
-from background_filter.models.catalog import InputSpec, ModelEntry, OutputSpec
+from background_filter.filters.engine.refine import Refinement
+from background_filter.models import trust
+from background_filter.models.catalog import InputSpec, ModelEntry, OutputSpec, default_model_id, load_catalog
 from background_filter.models.trust import ModelRefused, VerifiedModel
 from background_filter.tests.engine import nets
 
@@ -152,3 +154,11 @@ def test_misfit_is_refused(make: Refusal, code: str) -> None:
         load_network(make(), "cpu")
     assert refused.value.code == code
     assert refused.value.params["file"] == "net.onnx"
+
+
+def test_a_frame_like_the_one_before_costs_no_inference() -> None:
+    segmenter = Segmenter(trust.read_model(load_catalog()[default_model_id()]), "cpu")
+    rng = np.random.default_rng(7)
+    frames = [rng.integers(0, 256, (144, 256, 4), np.uint8) for _ in range(2)]
+    results = [segmenter.segment(frames[number].copy(), 1, Refinement()) for number in (0, 0, 1, 0)]
+    assert [result.is_repeat for result in results] == [False, True, False, False]

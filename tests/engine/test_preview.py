@@ -12,10 +12,9 @@ import pytest
 
 from background_filter.filters.cli import preview as command
 from background_filter.filters.cli.errors import CommandError
-from background_filter.models import choices
 from background_filter.filters.engine.library import verify
 from background_filter.filters.engine.preview import preview, sheet
-from background_filter.models import trust
+from background_filter.models import choices, trust
 from background_filter.models.catalog import default_model_id
 from background_filter.tests.engine import nets, shaped_nets
 from background_filter.tests.engine.test_network import verified

@@ -30,7 +30,9 @@ FILTER_ID = "obs_background_filter"
 CANVAS = (1280, 720)
 CAMERA = "Camera"
 # The mask as the network gave it: no smoothing, and a ramp that changes nothing.
-PLAIN = {"threshold": 0.5, "edge_softness": 1.0, "smoothing": 0.0}
+PLAIN = {
+    "threshold": 0.5, "edge_softness": 1.0, "smoothing": 0.0, "sharp_edges": False, "remove_specks": False,
+}  # fmt: skip
 GREEN = (0, 255, 0)
 
 

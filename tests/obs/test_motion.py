@@ -71,3 +71,23 @@ def lag_of(frame_bgr: Picture, clip_bgr: list[Picture], masks: list[Picture], su
     fits = {lag: iou(alpha, masks[(index - lag) % len(masks)]) for lag in range(-REACH_FRAMES, REACH_FRAMES + 1)}
     best = max(fits, key=lambda lag: fits[lag])
     return 0 if np.isclose(fits[best], fits[0]) else best
+
+
+def test_without_delay_the_mask_is_moved_to_where_she_is(tmp_path: Path, default_segmenter: Segmenter) -> None:
+    fps = 10  # that the software renderer holds: an even movement looks even
+    clip_bgr = swinging_clip(tmp_path / "swing.mkv", 0.3, fps)
+    undelayed = Filter("Room", FILTER_ID, {**PLAIN, "timing": "no_delay"})
+    camera = media_source(CAMERA, tmp_path / "swing.mkv", filters=[undelayed])
+    with filter_obs(tmp_path, [camera], fps=fps) as obs:
+        wait_for_mask(obs)
+        recorded_bgr = read_frames(obs.record(8.0))
+    assert_clean_exit(obs)
+    assert obs.exit is not None and "picture delayed by 0 ms" in obs.exit.log
+    masks = [clip_mask(default_segmenter, frame) for frame in clip_bgr]
+    sure = [cv2.erode(mask, np.ones((25, 25))) for mask in masks]
+    shown = [(shown_index(frame, clip_bgr, sure), shown_alpha(frame)) for frame in recorded_bgr[5:-5]]
+    fits = [iou(alpha, masks[index]) for index, alpha in shown]
+    # What a mask fits that is two frames old, the youngest there is, and stays where it was.
+    stays = [iou(masks[index - 2], masks[index]) for index, _ in shown]
+    assert len(fits) > 30
+    assert 1 - np.median(fits) < 0.5 * (1 - np.median(stays)), (np.median(fits), np.median(stays))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from background_filter.filters.engine.edges import EdgeGuide
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.tests.obs.harness import Obs, image_source, read_frames
@@ -41,6 +42,17 @@ def engine_alpha(segmenter: Segmenter, picture_bgr: Picture) -> Picture:
     small_rgba = cv2.cvtColor(cv2.resize(picture_bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGBA)
     alpha = segmenter.alpha(np.asarray(small_rgba, np.uint8))
     return np.asarray(cv2.resize(alpha, picture_bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def guided_alpha(segmenter: Segmenter, picture_bgr: Picture) -> Picture:
+    """The guided filter's alpha of a picture, in NumPy."""
+    size = segmenter.network.width, segmenter.network.height
+    small_rgba = cv2.cvtColor(cv2.resize(picture_bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGBA)
+    frame_rgba = np.asarray(small_rgba, np.uint8)
+    factors = EdgeGuide().factors(segmenter.alpha(frame_rgba), frame_rgba).astype(np.float32)
+    large = cv2.resize(factors, picture_bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    alpha = (large[:, :, :3] * picture_bgr[:, :, ::-1]).sum(2) + 255 * large[:, :, 3]
+    return np.asarray(alpha.round().clip(0, 255), np.uint8)
 
 
 def test_the_filter_is_listed_added_and_draws_the_engines_mask(tmp_path: Path, default_segmenter: Segmenter) -> None:
@@ -88,6 +100,18 @@ def test_with_a_mask_of_ones_the_output_is_the_input_to_the_bit(tmp_path: Path) 
     for shown in (filtered, on_canvas, unfiltered):
         assert (shown[..., :3][bright] == picture_rgb[bright]).all()
         assert np.abs(shown[..., :3].astype(int) - picture_rgb).max() <= 3
+
+
+def test_sharp_edges_are_the_guided_filter_on_the_whole_picture(
+    portrait_obs: Obs, default_segmenter: Segmenter
+) -> None:
+    plain = settle(portrait_obs, PLAIN)
+    sharp = settle(portrait_obs, {**PLAIN, "sharp_edges": True})
+    expected = guided_alpha(default_segmenter, astronaut_bgr())
+    cv2.imwrite(str(portrait_obs.artefacts / "plain_sharp_expected.png"), np.hstack([plain, sharp, expected]))
+    difference = np.abs(sharp.astype(float) - expected)
+    assert difference.mean() < 1.0
+    assert difference.mean() < 0.2 * np.abs(plain.astype(float) - expected).mean()
 
 
 @pytest.mark.parametrize(
