@@ -144,6 +144,10 @@ class Widgets:
 
         self._wait(f"the {role} {name} to be pressed", probe, window)
 
+    def click(self, name: Name, role: str, window: Name | None = None) -> None:
+        """Click on a widget with the mouse, which gives it and its window the focus; ``press`` does not."""
+        self._mouse(*self.place(self.find(role, name, window)).middle, 1)
+
     def menu(self, *names: str) -> None:
         """Choose an entry of the main window's menu, such as ``menu("Tools", "Scripts")``."""
 
