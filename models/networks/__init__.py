@@ -65,12 +65,20 @@ NETWORKS: dict[str, Architecture] = {
         "deeplab", "DeepLabV3Plus", "arXiv:1802.02611", "the same with a decoder, on MobileNetV2",
         {"backbone": "mobilenet_v2", "backbone_stride": 16},
     ),
+    "extremec3": Architecture(
+        "extremec3", "ExtremeC3Net", "arXiv:1908.03093", "dilated depthwise convolutions, 38 thousand weights",
+        width=224, height=224,
+    ),
     "segnet": Architecture(
         "segnet", "SegNet", "arXiv:1511.00561", "unpooling by remembered indices, ResNet-18 encoder",
         {"backbone": "resnet18"},
     ),
     "segresnet": Architecture(
         "segresnet", "SegResNet", "arXiv:1810.11654", "residual encoder with group normalisation (MONAI)"
+    ),
+    "sinet": Architecture(
+        "sinet", "SINet", "arXiv:1911.09099", "squeezed views and a decoder that blocks detail, 87 thousand weights",
+        width=224, height=224,
     ),
     "u2net": Architecture(
         "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the large one", width=320, height=320

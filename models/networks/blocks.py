@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -12,6 +14,11 @@ from torch.nn import functional
 # Mean and standard deviation of ImageNet's pictures, RGB in 0..1: what torchvision's and U2-Net's weights expect.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# The same of NAVER's portraits, as SINet's and ExtremeC3Net's weights expect it. The deviation is that of 0..255 though
+# it divides what is in 0..1: so these networks were trained.
+PORTRAIT_MEAN = (126.91 / 255, 111.25 / 255, 102.89 / 255)
+PORTRAIT_STD = (66.36, 62.82, 62.93)
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -32,6 +39,22 @@ def separable_convolution(inputs: int, outputs: int, dilation: int = 1) -> nn.Se
         nn.ReLU(inplace=True),
         *convolution(inputs, outputs, kernel=1),
     )
+
+
+def normalise_and_prelu(channels: int) -> nn.Sequential:
+    """Batch normalisation and PReLU, a slope per channel, as SINet and ExtremeC3Net have it throughout."""
+    return nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(channels, eps=1e-3), act=nn.PReLU(channels)))
+
+
+def prelu_convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch normalisation and PReLU; the padding keeps the resolution (divided by `stride`)."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, **dict(normalise_and_prelu(outputs).named_children())))
+
+
+def double(features: torch.Tensor) -> torch.Tensor:
+    """Features [N,C,H,W] to [N,C,2H,2W], bilinearly, corners aligned."""
+    return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=True)
 
 
 def resize(features: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -69,14 +92,27 @@ class Normalise(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """RGB [N,3,H,W] in 0..1 to about -2..3."""
+        """RGB [N,3,H,W] in 0..1 to about -2..3 by ImageNet's constants, -0.01..0.01 by the portraits'."""
         return (picture - self.mean) / self.std
+
+
+class PortraitInput(Normalise):
+    """The normalisation by the portraits' constants, with blue as the first channel, as their networks take it."""
+
+    def __init__(self) -> None:
+        super().__init__(PORTRAIT_MEAN, PORTRAIT_STD)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """RGB [N,3,H,W] in 0..1 to BGR in -0.01..0.01."""
+        colours = super().forward(picture)
+        # Not `flip`: TFLite has no word for the backward slice that ONNX makes of it.
+        return torch.cat([colours[:, 2:], colours[:, 1:2], colours[:, :1]], dim=1)
 
 
 class MaskNetwork(nn.Module):
@@ -90,6 +126,8 @@ class MaskNetwork(nn.Module):
 
     output_stride: ClassVar[int] = 1
     divisor: ClassVar[int] = 1
+    # What turns the names in published files of weights into the names here, in this order: patterns and replacements.
+    published_names: ClassVar[Sequence[tuple[str, str]]] = ()
 
     def __init__(self, imagenet_input: bool = True) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,10 @@ from typing import Any
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from ....filters.cli.errors import CommandError
 from ... import networks
+from ...networks.blocks import MaskNetwork
 from ...sizes import parse_size
 from ...training.checkpoint import restore
 from ...training.export import INPUT_NAME, OUTPUT_NAME
@@ -182,7 +183,7 @@ def unwrapped(found: Mapping[str, Any], path: Path) -> State:
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def build(name: str, options: dict[str, Any]) -> Any:
+def build(name: str, options: dict[str, Any]) -> MaskNetwork:
     """A network of `models.networks`; CommandError for what can't be."""
     try:
         return networks.create(name, **options)
@@ -190,14 +191,28 @@ def build(name: str, options: dict[str, Any]) -> Any:
         raise CommandError(f"--architecture {name}: {error}") from error
 
 
-def fill(network: nn.Module, state: State, path: Path, name: str) -> None:
-    """Load the weights, with the prefix taken off that is on all of them; CommandError names what does not fit."""
+def renamed(state: State, names: Sequence[tuple[str, str]]) -> State:
+    """The weights under our names: each pattern of a published file's names gives way to its replacement, in order."""
+    result = {}
+    for key, value in state.items():
+        for pattern, replacement in names:
+            key = re.sub(pattern, replacement, key)
+        result[key] = value
+    return result
+
+
+def fill(network: MaskNetwork, state: State, path: Path, name: str) -> None:
+    """Load the weights, with the prefix taken off that is on all of them, under our names or the published file's.
+
+    CommandError names what does not fit.
+    """
     expected = set(network.state_dict())
-    while not expected & set(state):
+    while not expected & set(renamed(state, network.published_names)):
         prefix = next((each for each in PREFIXES if state and all(key.startswith(each) for key in state)), None)
         if prefix is None:
             break
         state = {key.removeprefix(prefix): value for key, value in state.items()}
+    state = renamed(state, network.published_names)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

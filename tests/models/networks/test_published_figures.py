@@ -85,6 +85,15 @@ def test_u2net(name: str, parameters: int, megabytes: float, gmac: float) -> Non
     assert count_macs(network, 1024, 1024) / 1e9 == pytest.approx(gmac, rel=0.02)
 
 
+# The authors' page: 0.087 M and 0.064 G, 0.038 M and 0.128 G at 224x224, operations being multiply-accumulates; the
+# papers' abstracts have 86.9 K and 37.7 K.
+@pytest.mark.parametrize(("name", "thousands", "gmac"), [("sinet", 86.9, 0.064), ("extremec3", 37.7, 0.128)])
+def test_portrait_networks_of_naver(name: str, thousands: float, gmac: float) -> None:
+    network = create(name)
+    assert round(count_parameters(network) / 1e3, 1) == thousands
+    assert round(count_macs(network, 224, 224) / 1e9, 3) == gmac
+
+
 # No publication gives a figure for these: pinned, so that no change of the network goes unnoticed.
 PINNED: list[tuple[str, dict[str, Any], int, int]] = [
     ("unet_light", {}, 1_942_577, 1706),

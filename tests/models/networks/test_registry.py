@@ -34,6 +34,9 @@ def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
         ("segresnet", {"filters": 12}, "multiple of 8"),
         ("segresnet", {"blocks_up": (1, 1)}, "four and three"),
         ("u2net", {"outer": (64,)}, "six numbers"),
+        ("sinet", {"channels": (12, 16, 48)}, "five numbers"),
+        ("sinet", {"channels": (12, 15, 48, 48, 96)}, "all but the first even"),
+        ("extremec3", {"channels": (24,)}, "three numbers"),
     ],
 )
 def test_values_that_can_not_be_are_refused(name: str, options: dict[str, object], message: str) -> None:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -21,13 +22,16 @@ import torch
 from background_filter.filters.cli import commands
 from background_filter.filters.cli.errors import CommandError
 from background_filter.filters.engine.network import load_network
+from background_filter.filters.engine.prepare import make_preparer
 from background_filter.filters.engine.sample_pictures import self_test_picture
 from background_filter.models import networks
 from background_filter.models.catalog import load_catalog
 from background_filter.models.tools.convert import ALLOWED_DIFFERENCE, ALLOWED_FLIPS
 from background_filter.models.tools.convert.from_tflite import pack
+from background_filter.models.tools.convert.from_torch import from_weights, renamed
 from background_filter.models.tools.convert.parity import Bounds, OutputParity, compare, make_examples, share_of_flips
 from background_filter.models.tools.convert.tflite_file import names_of, parse
+from background_filter.models.training.pictures import read_picture, resize
 from background_filter.models.trust import read_model
 from background_filter.tests.engine import shaped_nets
 from background_filter.tests.engine.nets import brightness_net
@@ -50,9 +54,9 @@ def convert(capsys: pytest.CaptureFixture[str]) -> Convert:
     return run
 
 
-def answers(path: Path, feed: np.ndarray) -> np.ndarray:
+def answers(path: Path, *feeds: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: feed})[0])
+    return np.concatenate([session.run(None, {session.get_inputs()[0].name: feed})[0] for feed in feeds])
 
 
 # TFLite
@@ -161,6 +165,59 @@ def test_weights_of_published_architectures(
         assert np.allclose(answers(out, picture.numpy()), network(picture).numpy(), atol=1e-5)
     if name == "unet_light":  # the others take long, and hold no operator that test_convert_operators.py does not have
         there_and_back(tmp_path / "net.onnx", convert)
+
+
+# NAVER's files: the entry of the catalogue that says how the ONNX file that others made of it is fed.
+NAVER = {"sinet": "sinet_224", "extremec3": "extremec3"}
+
+
+@pytest.mark.parametrize("name", NAVER)
+def test_real_weights_of_naver_answer_as_others_conversions_do(
+    name: str, shared_folder: Path, tmp_path: Path, convert: Convert
+) -> None:
+    file, out = shared_folder / "models" / name / f"{name}_224.pth", tmp_path / "converted.onnx"
+    code, said = convert(file, out, "--architecture", name, "--size", "224x224")
+    assert code == 0, said
+    assert "against PyTorch" in said
+    assert "0.0000% of the mask's pixels flip" in said
+    preparer = make_preparer(load_catalog()[NAVER[name]].input, np.float32)
+    pictures = photographs(shared_folder)
+    theirs = answers(file.with_suffix(".onnx"), *(np.array(preparer.fill(picture)) for picture in pictures))
+    expected = theirs[:, -1:] - theirs[:, :1] if theirs.shape[1] == 2 else theirs
+    assert ((expected > 0).mean(axis=(1, 2, 3)) > 0.02).all()
+    in_0_to_1 = [(picture[None, ..., :3] / 255).astype(np.float32).transpose(0, 3, 1, 2) for picture in pictures]
+    found = answers(out, *in_0_to_1)
+    largest, flips = np.abs(found - expected).max(), np.sum((found > 0) != (expected > 0))
+    print(f"{name}: logits differ from the other conversion's by at most {largest:.1e}; {flips} of {found.size} flip")
+    assert largest < 1e-3
+    assert flips <= len(pictures)  # rounding may turn a pixel whose logit is all but 0
+
+
+def photographs(shared_folder: Path) -> list[np.ndarray]:
+    """Photographs of people, portraits and street, uint8 RGBA [224,224,4]."""
+    folders = (shared_folder / "data" / "dev" / kind / "img" for kind in ("portraits", "street"))
+    paths = [path for folder in folders for path in sorted(folder.iterdir())[:4]]
+    return [cv2.cvtColor(resize(read_picture(path), (224, 224)), cv2.COLOR_BGR2RGBA) for path in paths]
+
+
+@pytest.mark.parametrize("name", NAVER)
+def test_the_published_names_are_known_inside_their_wrapping(
+    name: str, shared_folder: Path, tmp_path: Path, convert: Convert
+) -> None:
+    published = torch.load(shared_folder / "models" / name / f"{name}_224.pth", map_location="cpu", weights_only=True)
+    wrapped = tmp_path / "wrapped.pth"
+    torch.save({"state_dict": {f"module.{key}": value for key, value in published.items()}}, wrapped)
+    found, ours = from_weights(wrapped, name, {}, None).module.state_dict(), networks.create(name).state_dict()
+    counters = {key for key in ours if key.endswith("num_batches_tracked")}  # one of the two files lacks some
+    assert found.keys() == ours.keys()
+    assert len(found.keys() - counters) == len([key for key in published if not key.endswith("num_batches_tracked")])
+    for key, value in renamed(published, networks.create(name).published_names).items():
+        assert torch.equal(found[key], value), key
+    other = next(each for each in NAVER if each != name)
+    code, said = convert(wrapped, tmp_path / "o.onnx", "--architecture", other)
+    assert code == 1
+    assert f"these are not the weights of {other}" in said
+    assert "belong to no layer" in said
 
 
 def there_and_back(onnx_file: Path, convert: Convert, *more: str) -> None:

@@ -27,15 +27,16 @@ def test_its_commands_do_what_it_says(
     mediapipe = shared_folder / "models" / "mediapipe" / "mp_selfie_landscape_144x256.tflite"
     shutil.copy(mediapipe, "selfie_segmentation_landscape.tflite")
     torch.save(networks.create("u2net_light").state_dict(), "u2netp.pth")
+    shutil.copy(shared_folder / "models" / "sinet" / "sinet_224.pth", "SINet.pth")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         small = torch.nn.Conv2d(3, 1, 3, padding=1).eval()
         torch.jit.trace(small, torch.zeros(1, 3, 144, 256)).save("network.torchscript")
-    assert len(TYPED) == 6
+    assert len(TYPED) == 7
     for words in TYPED:
         if IN_TENSORFLOW in words:
             continue
         arguments = [words[0], "--here", *words[1:]] if words[1] == "convert" else [*words, "--trust"]
         assert commands.run(arguments) == 0, capsys.readouterr()
-    for name in ("landscape.onnx", "landscape.tflite", "u2netp_own.onnx", "network.onnx"):
+    for name in ("landscape.onnx", "landscape.tflite", "u2netp_own.onnx", "sinet_own.onnx", "network.onnx"):
         assert Path(name).stat().st_size > 0
