@@ -4,6 +4,8 @@
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from ..environment.folders import ENGINE_OVERRIDE, engine_environment_folder
 from .errors import CommandError
@@ -11,18 +13,41 @@ from .install_engine import ensure_with_progress
 from .workshop import FOR_DEMO, ROOT, prepare_programs, prepare_python, prepare_venv
 
 PARTS = ("engine", "obs")
+PICTURE = "picture"
 
 
-def bench(parts: Sequence[str], write: bool) -> int:
+@dataclass(frozen=True)
+class PictureOptions:
+    """What ``bench picture`` is asked for: folders of masked pictures and of rooms instead of the repository's own, a
+    file for the figures as JSON; ``quick`` looks at very little."""
+
+    quick: bool = False
+    data: Path | None = None
+    rooms: Path | None = None
+    json: Path | None = None
+
+    def words(self) -> list[str]:
+        """The same as words of the command line."""
+        named = {"--data": self.data, "--rooms": self.rooms, "--json": self.json}
+        given = [word for name, path in named.items() if path is not None for word in (name, str(path.absolute()))]
+        return [*(["--quick"] if self.quick else []), *given]
+
+
+def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
     """Set up and measure; the exit code is that of the measuring."""
-    if write and parts:
+    if write and parts and list(parts) != [PICTURE]:
         raise CommandError("--write needs all figures: leave the part away", 2)
-    if "obs" in (parts or PARTS):
+    if write and picture.quick:
+        raise CommandError("--write needs all figures: leave --quick away", 2)
+    if picture.words() and PICTURE not in parts:
+        raise CommandError(f"{picture.words()[0]} belongs to: bench picture", 2)
+    if {"obs", PICTURE} & set(parts or PARTS):
         prepare_programs("obs", "Xvfb", "xdotool")
     prepare_python()
     ensure_with_progress()
     python = prepare_venv(FOR_DEMO)
     command = [str(python), str(ROOT / "obs_background_filter.py"), "bench", "--measure-only", *parts]
+    command += picture.words()
     if write:
         command.append("--write")
     environment = os.environ | {ENGINE_OVERRIDE: str(engine_environment_folder())}

@@ -11,11 +11,12 @@ from .errors import CommandError
 
 WRAP_COLUMNS = 110
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+PICTURE_BEGIN, PICTURE_END = "<!-- picture: begin -->", "<!-- picture: end -->"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number; ``limit`` is the most it should be, None for one that only informs."""
+    """One measured number; ``limit`` is the most it should be (or the ``least``), None for one that only informs."""
 
     name: str
     value: float
@@ -23,12 +24,15 @@ class Figure:
     digits: int = 1
     limit: float | None = None
     above: bool = False  # the limit itself is too much already
+    least: bool = False  # the limit is the least, not the most
 
     @property
     def is_met(self) -> bool:
         """Whether the limit is kept; True without one. Not-a-number keeps none."""
         if self.limit is None:
             return True
+        if self.least:
+            return self.value >= self.limit
         return self.value < self.limit or (self.value == self.limit and not self.above)
 
     def cells(self) -> tuple[str, str, str]:
@@ -36,7 +40,7 @@ class Figure:
         value = f"{self.value:.{self.digits}f} {self.unit}".strip()
         if self.limit is None:
             return self.name, value, ""
-        sign = "under" if self.above else "at most"
+        sign = "at least" if self.least else "under" if self.above else "at most"
         return self.name, value, f"{sign} {self.limit:g} {self.unit}".strip() + ("" if self.is_met else ", missed")
 
 
@@ -101,13 +105,13 @@ def as_markdown(sections: Sequence[Section]) -> str:
     return "\n\n".join(blocks)
 
 
-def write_figures(page: Path, text: str) -> None:
+def write_figures(page: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Put ``text`` between the markers of a page, in place of what stands there; CommandError without markers."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not begin or not end:
-        raise CommandError(f"{page} lacks the lines {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise CommandError(f"{page} lacks the lines {markers[0]} and {markers[1]}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _aligned(table: Table) -> str:

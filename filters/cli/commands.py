@@ -9,7 +9,7 @@ from pathlib import Path
 from . import models_parser
 from .errors import CommandError
 
-BENCH_PARTS = ("engine", "obs")
+BENCH_PARTS = ("engine", "obs", "picture")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -70,9 +70,19 @@ def make_parser() -> argparse.ArgumentParser:
 
     bench = add("bench", help="measure the figures that docs/benchmarks.md holds", description=_BENCH)
     bench.add_argument(
-        "parts", nargs="*", choices=[[], *BENCH_PARTS], metavar="part", help="engine or obs; both by default"
+        "parts",
+        nargs="*",
+        choices=[[], *BENCH_PARTS],
+        metavar="part",
+        help="engine, obs (these two by default) or picture, which measures how good the masks are that OBS shows",
     )
     bench.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
+    bench.add_argument("--quick", action="store_true", help="picture: very little of it, in a minute")
+    bench.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="picture: people from here (images/ and masks/), not our own"
+    )
+    bench.add_argument("--rooms", type=Path, metavar="FOLDER", help="picture: rooms from here, not our own")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="picture: the figures also in this file")
     # The second half, in the environment that the first half made.
     bench.add_argument("--measure-only", action="store_true", help=argparse.SUPPRESS)
     bench.set_defaults(run=_bench)
@@ -97,7 +107,8 @@ _DEMO = (
 _BENCH = (
     "Measures a real engine process, and real OBS on a hidden screen with the filter, with OBS's own Chroma Key and "
     "with none. Takes some minutes; anything else that runs meanwhile spoils the figures. The exit code is 1 when one "
-    "misses its target."
+    "misses its target. The picture part plays clips of people whose outlines are known through the filter and "
+    "compares what OBS shows with the truth; its clips take some GB in the folder for temporary files, for a while."
 )
 _TEST = "Further arguments go to pytest, for example: test tests/bridge -k torn"
 
@@ -116,13 +127,14 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from .bench import PictureOptions, bench
+
+    picture = PictureOptions(options.quick, options.data, options.rooms, options.json)
     if options.measure_only:
         from .bench_measure import measure
 
-        return measure(options.parts, options.write)
-    from .bench import bench
-
-    return bench(options.parts, options.write)
+        return measure(options.parts, options.write, picture)
+    return bench(options.parts, options.write, picture)
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -80,7 +80,7 @@ def _row(setting: Setting, texts: Mapping[str, str]) -> tuple[str, str, str, str
     key = f"setting.{setting.key}"
     name = f"{texts[f'{key}.label']} `{setting.key}`"
     values, default = f"{setting.minimum:g} to {setting.maximum:g}{setting.unit}", f"{setting.default}"
-    if setting.is_model:
+    if setting.offers == "models":
         values = ", ".join(texts[name] for name in ("setting.model.script", "script.model.auto"))
         values, default = f"{values} `{AUTOMATIC}`, the models that are there", texts["setting.model.script"]
     elif setting.choices:
@@ -88,9 +88,17 @@ def _row(setting: Setting, texts: Mapping[str, str]) -> tuple[str, str, str, str
         default = texts[f"{key}.{setting.default}"]
     elif isinstance(setting.default, bool):
         values, default = "on, off", "on" if setting.default else "off"
-    elif not isinstance(setting.default, str):
+    elif setting.offers == "sources":
+        values, default = "a source's name", texts[f"{key}.none"]
+    elif isinstance(setting.default, int):
+        values, default = "a colour, 0xAABBGGRR as a whole number", f"#{_rgb(setting.default):06X} ({setting.default})"
+    else:
         default = f"{setting.default:g}{setting.unit}"
     return name, values, default, texts[f"{key}.tooltip"]
+
+
+def _rgb(colour_abgr: int) -> int:
+    return int.from_bytes(colour_abgr.to_bytes(4, "little")[:3], "big")
 
 
 def _script_rows(texts: Mapping[str, str]) -> list[tuple[str, str, str, str]]:

@@ -50,5 +50,5 @@ class Dialog:
 
     def _current_words(self) -> StatusText:
         one, stream = self._filter, self._filter.stream
-        problem = one.problem or self._host.problem or stream.current_problem()
+        problem = one.problem or self._host.problem or stream.current_problem() or one.background_problem()
         return StatusText(figures(stream.status, one.delay_ms, stream.loading), describe(problem))

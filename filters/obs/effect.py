@@ -2,11 +2,16 @@
 """A shader file, compiled, with its parameters looked up once; and drawing into a small texture with it."""
 
 import ctypes
+from dataclasses import dataclass
 from pathlib import Path
 
-from .libobs import GS_BLEND_ONE, GS_BLEND_ZERO, GS_CS_SRGB, GS_ZS_NONE, LibObs, Vec2
+from .libobs import GS_BLEND_ONE, GS_BLEND_ZERO, GS_CS_SRGB, GS_ZS_NONE, LibObs, Vec2, aligned_vec4
 
 EFFECTS_FOLDER = Path(__file__).resolve().parent.parent / "effects"
+
+
+# The parameters of mask.effect.
+MASK_PARAMETERS = ("image", "mask", "mask_kind", "ramp_low", "ramp_scale", "invert", "small", "small_size")
 
 
 class EffectError(Exception):
@@ -25,6 +30,7 @@ class Effect:
             text = ctypes.string_at(error.value).decode(errors="replace") if error.value else "unknown error"
             obs.bfree(error)
             raise EffectError(f"{path.name}: {text.strip()}")
+        self._vec4 = aligned_vec4()
         self._parameters = {key: obs.gs_effect_get_param_by_name(self.handle, key.encode()) for key in parameters}
 
     def destroy(self) -> None:
@@ -45,10 +51,35 @@ class Effect:
     def set_vec2(self, key: str, x: float, y: float) -> None:
         self._obs.gs_effect_set_vec2(self._parameters[key], Vec2(x, y))
 
+    def set_vec4(self, key: str, values: tuple[float, float, float, float]) -> None:
+        self._vec4.x, self._vec4.y, self._vec4.z, self._vec4.w = values
+        self._obs.gs_effect_set_vec4(self._parameters[key], self._vec4)
+
     def draw(self, technique: bytes, texture: int, width: int, height: int) -> None:
         """Fill ``width`` x ``height`` pixels from the origin."""
         while self._obs.gs_effect_loop(self.handle, technique):
             self._obs.gs_draw_sprite(texture, 0, width, height)
+
+
+@dataclass(frozen=True)
+class MaskInput:
+    """How a shader with mask.effect in it comes to alpha: the mask's texture, its kind (0 alpha, 1 factors to
+    sRGB-encoded colours of the frame, 2 factors to linear ones), the values drawn as alpha 0 and 1, and whether alpha
+    is turned round."""
+
+    texture: int
+    kind: int
+    ramp: tuple[float, float]
+    invert: bool = False
+
+    def set(self, effect: Effect) -> None:
+        """Set the parameters for the next drawing."""
+        low, high = self.ramp
+        effect.set_texture("mask", self.texture)
+        effect.set_int("mask_kind", self.kind)
+        effect.set_float("ramp_low", low)
+        effect.set_float("ramp_scale", 1.0 / (high - low))
+        effect.set_float("invert", float(self.invert))
 
 
 class Canvas:

@@ -22,6 +22,7 @@ from .libobs import (
     LibObs,
 )
 from .link import Link
+from .other_source import OtherSource
 from .settings import DEFAULTS, FilterSettings
 from .words import figures
 
@@ -44,6 +45,7 @@ class BackgroundFilter:
         self.delay_ms = self._mask_age_ms = 0.0
         self.problem: Problem | None = None
         self._host = host
+        self._other = OtherSource(obs)
         self._link: Link | None = None
         self._frame_is_new = True
         self._frames_seen = 0
@@ -60,9 +62,22 @@ class BackgroundFilter:
     def tick(self, seconds: float) -> None:
         """A new video frame begins, ``seconds`` after the last; however many views render it, it is captured once."""
         self._frame_is_new, self._frame_s = True, seconds
+        if self.settings.background == "source":
+            self._draw_other_source(self.settings.background_source)
+        else:
+            self._other.release()
 
     def render(self) -> None:
         """Draw the filter's picture at the origin, in the size of its target."""
+        if self._other.is_drawing:  # the other source holds this filter's own: nothing of it is behind itself
+            return
+        try:
+            self._render()
+        except EffectError as error:
+            self.problem = Problem("effect.failed", {"detail": str(error)})
+            self.obs.log(LOG_ERROR, f"shader: {error}")
+
+    def _render(self) -> None:
         obs = self.obs
         target, parent = obs.obs_filter_get_target(self.source), obs.obs_filter_get_parent(self.source)
         if not target or not parent or self.problem:
@@ -76,13 +91,26 @@ class BackgroundFilter:
             before, self._shown = self._shown, None  # whatever fails below, nothing outdated is drawn
             self._shown = self._advance(parent, target, size, before)
         if self._shown:
-            composer.draw(self._shown, self.settings, *size)
+            composer.draw(self._shown, self.settings, *size, self._other.backdrop)
         elif self.settings.without_mask == "source":
             obs.obs_source_skip_video_filter(self.source)
         elif self.settings.without_mask == "blur":
             frame = frames.newest()
             if frame:
                 composer.draw_blurred(frame, downscaler, *size)
+
+    def background_problem(self) -> Problem | None:
+        """The source that should stand behind the person is not there."""
+        missing = self._other.missing
+        return Problem("background.missing", {"name": missing}) if missing else None
+
+    def update_names(self, data: int) -> None:
+        """Write into the settings, an ``obs_data_t``, what the other source is called by now, if it was renamed."""
+        key = b"background_source"
+        stored = (self.obs.obs_data_get_string(data, key) or b"").decode(errors="replace")
+        current = self._other.renamed(stored)
+        if current != stored:
+            self.obs.obs_data_set_string(data, key, current.encode())
 
     def color_space(self) -> int:
         """The space that ``render`` draws in: the target's own."""
@@ -95,6 +123,7 @@ class BackgroundFilter:
             last_words = figures(self.stream.status, self.delay_ms)
             self.obs.log(LOG_INFO, f"filter {self.stream.number} ends: {last_words}")
         self._host.remove_stream(self.stream)
+        self._other.release()
         if self._gpu:
             self.obs.obs_enter_graphics()
             for part in self._gpu:
@@ -105,6 +134,15 @@ class BackgroundFilter:
             assert link
             link.close()
         self._link = self.stream.link = None
+
+    def _draw_other_source(self, name: str) -> None:
+        obs = self.obs
+        target, parent = obs.obs_filter_get_target(self.source), obs.obs_filter_get_parent(self.source)
+        is_on = bool(target and parent and obs.obs_source_enabled(self.source))
+        showing = is_on and obs.obs_source_showing(parent)
+        self._other.hold(name, showing, showing and obs.obs_source_active(parent))
+        if showing:
+            self._other.draw(self._target_space(target))
 
     def _advance(self, parent: int, target: int, size: tuple[int, int], shown: KeptFrame | None) -> KeptFrame | None:
         """Once per video frame: send what was staged, take the masks that came, capture anew; gives the frame to show.
@@ -215,11 +253,6 @@ class BackgroundFilter:
     def _gpu_objects(self) -> tuple[FrameRing, Downscaler, Stager, Composer]:
         """Made on the first render: only then is the graphics context ours, and a hidden source needs none."""
         if self._gpu is None:
-            try:
-                obs = self.obs
-                self._gpu = FrameRing(obs), Downscaler(obs), Stager(obs), Composer(obs)
-            except EffectError as error:
-                self.problem = Problem("effect.failed", {"detail": str(error)})
-                self.obs.log(LOG_ERROR, f"shader: {error}")
-                raise
+            obs = self.obs
+            self._gpu = FrameRing(obs), Downscaler(obs), Stager(obs), Composer(obs)
         return self._gpu

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The filter's dialog, made from the settings table and the locale, with the live status on top."""
 
+from collections.abc import Mapping, Sequence
+from ctypes import CFUNCTYPE, c_bool, c_void_p
+
 from ..locale import text
 from .libobs import (
     OBS_COMBO_FORMAT_STRING,
@@ -9,21 +12,28 @@ from .libobs import (
     OBS_TEXT_INFO_NORMAL,
     OBS_TEXT_INFO_WARNING,
     LibObs,
+    libobs,
 )
-from .model_list import AS_IN_SCRIPT, filter_choices
+from .other_source import video_sources
 from .settings import SETTINGS, Setting
 from .words import StatusText
 
+Modified = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_void_p)
+Offered = Mapping[str, Sequence[tuple[str, str]]]
 
-def make_properties(obs: LibObs, status: StatusText | None, chosen_model: str = AS_IN_SCRIPT) -> int:
-    """A new ``obs_properties_t`` for the dialog; OBS frees it. ``chosen_model`` is the filter's setting ``model``."""
+
+def make_properties(obs: LibObs, status: StatusText | None = None, offered: Offered | None = None) -> int:
+    """A new ``obs_properties_t`` for the dialog; OBS frees it. ``offered`` are the choices of the settings that take
+    what there is: by key, pairs of value and words."""
     properties = int(obs.obs_properties_create())
     if status:
         _add_info(obs, properties, b"status", text("status.label"), status.figures, OBS_TEXT_INFO_NORMAL)
         if status.problem:
             _add_info(obs, properties, b"problem", text("problem.label"), status.problem, OBS_TEXT_INFO_WARNING)
     for setting in SETTINGS:
-        made = _add_setting(obs, properties, setting, chosen_model)
+        made = _add_setting(obs, properties, setting, offered or {})
+        if setting.key in _DECIDING:
+            obs.obs_property_set_modified_callback(made, _SHOW_WHAT_BELONGS)
         obs.obs_property_set_long_description(made, text(f"setting.{setting.key}.tooltip").encode())
     return properties
 
@@ -34,16 +44,42 @@ def _add_info(obs: LibObs, properties: int, key: bytes, label: str, words: str, 
     obs.obs_property_text_set_info_type(line, kind)
 
 
-def _add_setting(obs: LibObs, properties: int, setting: Setting, chosen_model: str) -> int:
+def offered_sources(obs: LibObs, parent: int, chosen: str) -> list[tuple[str, str]]:
+    """All sources and scenes that have a picture, but for ``parent``, the filtered source itself; and ``chosen``, there
+    or not: a choice that is not in its list would be lost."""
+    names = {name for source, name in video_sources(obs) if source != parent}
+    there = sorted(names | {chosen} - {""}, key=str.casefold)
+    return [("", text("setting.background_source.none")), *((name, name) for name in there)]
+
+
+def _show_what_belongs(properties: int, _: int | None, settings: int) -> bool:
+    """OBS calls this when a dialog opens and when a deciding setting changes: rows that say nothing now are hidden."""
+    obs = libobs()
+    for setting in SETTINGS:
+        row = obs.obs_properties_get(properties, setting.key.encode()) if setting.only_for else None
+        if row and setting.only_for:
+            key, choice = setting.only_for
+            obs.obs_property_set_visible(row, obs.obs_data_get_string(settings, key.encode()) == choice.encode())
+    return True
+
+
+# OBS holds the pointer as long as a dialog is open, so it lives as long as the process.
+_SHOW_WHAT_BELONGS = Modified(_show_what_belongs)
+_DECIDING = {setting.only_for[0] for setting in SETTINGS if setting.only_for}
+
+
+def _add_setting(obs: LibObs, properties: int, setting: Setting, offered: Offered) -> int:
     key, label = setting.key.encode(), text(f"setting.{setting.key}.label").encode()
     if isinstance(setting.default, bool):
         return int(obs.obs_properties_add_bool(properties, key, label))
     if isinstance(setting.default, str):
         made = obs.obs_properties_add_list(properties, key, label, OBS_COMBO_TYPE_LIST, OBS_COMBO_FORMAT_STRING)
         named = [(choice, text(f"setting.{setting.key}.{choice}")) for choice in setting.choices]
-        for choice, words in filter_choices(chosen_model) if setting.is_model else named:
+        for choice, words in offered.get(setting.key, named):
             obs.obs_property_list_add_string(made, words.encode(), choice.encode())
         return int(made)
+    if isinstance(setting.default, int):
+        return int(obs.obs_properties_add_color(properties, key, label))
     made = obs.obs_properties_add_float_slider(properties, key, label, setting.minimum, setting.maximum, setting.step)
     if setting.unit:
         obs.obs_property_float_set_suffix(made, setting.unit.encode())

@@ -24,7 +24,8 @@ from .libobs import (
     OBS_SOURCE_VIDEO,
     LibObs,
 )
-from .properties import make_properties
+from .model_list import filter_choices
+from .properties import make_properties, offered_sources
 from .settings import read_settings, set_defaults
 
 FILTER_ID = b"obs_background_filter"
@@ -35,6 +36,7 @@ Destroy = CFUNCTYPE(None, c_void_p)
 GetDefaults = CFUNCTYPE(None, c_void_p)
 GetProperties = CFUNCTYPE(c_void_p, c_void_p)
 Update = CFUNCTYPE(None, c_void_p, c_void_p)
+Save = CFUNCTYPE(None, c_void_p, c_void_p)
 Tick = CFUNCTYPE(None, c_void_p, c_float)
 Render = CFUNCTYPE(None, c_void_p, c_void_p)
 GetColorSpace = CFUNCTYPE(c_int, c_void_p, c_size_t, c_void_p)
@@ -61,7 +63,9 @@ class SourceInfo(Structure):
         *_unused("activate", "deactivate", "show", "hide"),
         ("video_tick", Tick),
         ("video_render", Render),
-        *_unused("filter_video", "filter_audio", "enum_active_sources", "save", "load"),
+        *_unused("filter_video", "filter_audio", "enum_active_sources"),
+        ("save", Save),
+        *_unused("load"),
         *_unused("mouse_click", "mouse_move", "mouse_wheel", "focus", "key_click", "filter_remove"),
         *_unused("type_data", "free_type_data", "audio_render", "enum_all_sources"),
         *_unused("transition_start", "transition_stop", "get_defaults2", "get_properties2", "audio_mix"),
@@ -95,6 +99,7 @@ class Registration:
             get_defaults=GetDefaults(self._guarded(lambda data: set_defaults(obs, data), None)),
             get_properties=GetProperties(self._guarded(self._properties, 0)),
             update=Update(self._guarded(self._update, None)),
+            save=Save(self._guarded(lambda handle, data: self.filters[handle].update_names(data), None)),
             video_tick=Tick(self._guarded(self._tick, None)),
             video_render=Render(self._guarded(lambda handle, _: self.filters[handle].render(), None)),
             video_get_color_space=GetColorSpace(
@@ -152,7 +157,16 @@ class Registration:
             self.obs.profile.save()
 
     def _properties(self, handle: int | None) -> int:
-        dialog = self._dialogs.get(handle) if handle else None
-        if handle is None or dialog is None:
-            return make_properties(self.obs, None)
-        return make_properties(self.obs, dialog.shown(), self.filters[handle].settings.model)
+        if not handle or handle not in self.filters:
+            return make_properties(self.obs)
+        obs, one = self.obs, self.filters[handle]
+        data = obs.obs_source_get_settings(one.source)
+        one.update_names(data)
+        settings = read_settings(obs, data)
+        obs.obs_data_release(data)
+        parent = obs.obs_filter_get_parent(one.source)
+        offered = {
+            "model": filter_choices(settings.model),
+            "background_source": offered_sources(obs, parent, settings.background_source),
+        }
+        return make_properties(obs, self._dialogs[handle].shown(), offered)

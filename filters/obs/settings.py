@@ -14,17 +14,19 @@ from .model_list import AS_IN_SCRIPT, legal_choice
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. ``default`` tells the kind: float (a slider), bool (a check box) or str (a list of ``choices``, or
-    with ``is_model`` of the models that are there)."""
+    """One setting. ``default`` tells the kind: float (a slider), bool (a check box), int (a colour, 0xAABBGGRR) or str
+    (a list of ``choices``, or with ``offers`` of what there is: models or sources). ``only_for``: key and choice of the
+    setting without which this one says nothing."""
 
     key: str
-    default: float | bool | str
+    default: float | bool | int | str
     minimum: float = 0.0
     maximum: float = 1.0
     step: float = 0.01
     unit: str = ""
     choices: tuple[str, ...] = ()
-    is_model: bool = False
+    offers: str = ""
+    only_for: tuple[str, str] | None = None
 
 
 SETTINGS = (
@@ -37,8 +39,14 @@ SETTINGS = (
     Setting("remove_specks", True),
     Setting("timing", "matched", choices=("matched", "no_delay")),
     Setting("without_mask", "hide", choices=("hide", "blur", "source")),
+    Setting("background", "transparent", choices=("transparent", "blur", "color", "source")),
+    Setting("blur_strength", 0.5, only_for=("background", "blur")),
+    Setting("background_color", 0xFF40B100, only_for=("background", "color")),
+    Setting("background_source", "", offers="sources", only_for=("background", "source")),
+    Setting("background_fit", "fill", choices=("fill", "fit", "stretch"), only_for=("background", "source")),
+    Setting("invert", False),
     Setting("preview_mask", False),
-    Setting("model", AS_IN_SCRIPT, is_model=True),
+    Setting("model", AS_IN_SCRIPT, offers="models"),
 )
 
 
@@ -46,7 +54,9 @@ SETTINGS = (
 class FilterSettings:
     """The values of one filter. ``threshold``, ``edge_softness`` and ``smoothing`` are 0 to 1; ``feather_px`` and
     ``grow_px`` (negative shrinks) are in pixels of the source; ``timing`` is matched or no_delay; ``without_mask`` is
-    hide, blur or source; ``model`` is empty (as the script says) or what :func:`.model_list.filter_choices` gives."""
+    hide, blur or source; ``model`` is empty (as the script says) or what :func:`.model_list.filter_choices` gives.
+    ``background`` is transparent, blur, color or source; ``blur_strength`` 0 to 1; ``background_color`` 0xAABBGGRR, its
+    alpha unused; ``background_source`` a source's name; ``background_fit`` fill, fit or stretch."""
 
     threshold: float
     edge_softness: float
@@ -57,6 +67,12 @@ class FilterSettings:
     remove_specks: bool
     timing: str
     without_mask: str
+    background: str
+    blur_strength: float
+    background_color: int
+    background_source: str
+    background_fit: str
+    invert: bool
     preview_mask: bool
     model: str
 
@@ -80,6 +96,7 @@ def set_defaults(obs: LibObs, data: int) -> None:
     setters = {
         bool: obs.obs_data_set_default_bool,
         float: obs.obs_data_set_default_double,
+        int: obs.obs_data_set_default_int,
         str: lambda data, key, value: obs.obs_data_set_default_string(data, key, value.encode()),
     }
     for setting in SETTINGS:
@@ -98,16 +115,22 @@ def _read(obs: LibObs, data: int, setting: Setting) -> Any:
         return obs.obs_data_get_bool(data, key)
     if isinstance(setting.default, str):
         return (obs.obs_data_get_string(data, key) or b"").decode(errors="replace")
+    if isinstance(setting.default, int):
+        return obs.obs_data_get_int(data, key)
     return obs.obs_data_get_double(data, key)
 
 
 def _legal(setting: Setting, value: Any) -> Any:
-    if setting.is_model:
+    if setting.offers == "models":
         return legal_choice(value)
     if setting.choices:
         return value if value in setting.choices else setting.default
     if isinstance(setting.default, bool):
         return bool(value)
+    if isinstance(setting.default, str):
+        return value
+    if isinstance(setting.default, int):
+        return value & 0xFFFFFFFF
     if value != value:  # not a number
         return setting.default
     return min(max(value, setting.minimum), setting.maximum)

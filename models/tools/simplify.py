@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import onnx
-import onnxslim  # type: ignore[import-untyped]
+import onnxslim
 
 from ...filters.cli.errors import CommandError
 from ..training.manifest import positive

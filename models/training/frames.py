@@ -275,7 +275,7 @@ class FrameMaker:
         angle, width = rng.uniform(0, np.pi), self.height * rng.uniform(0.015, 0.15)
         x, y = np.arange(self.width) * np.cos(angle), np.arange(self.height) * np.sin(angle)
         number = np.floor((x[None] + y[:, None]) / width).astype(np.int64)
-        return palette[number % len(palette)]
+        return np.asarray(palette[number % len(palette)], np.uint8)
 
     def patch(self, side: float) -> Picture:
         """A tiny part of any picture, `side` pixels wide, blown up to the frame: a texture without a shape."""

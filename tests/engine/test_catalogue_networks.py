@@ -94,7 +94,7 @@ class Looker:
 
     def person_in(self, picture_rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Where the engine's mask, brought to the picture's size, is above one half."""
-        small = cv2.resize(picture_rgb, self._size, interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(picture_rgb, self._size, interpolation=cv2.INTER_AREA), np.uint8)
         if self._remembers:  # a cut: black or white, whatever is further from the picture
             self._stream.alpha_of(rgba(np.full_like(small, 0 if small.mean() > 127 else 255)))
         alpha = self._stream.alpha_of(rgba(small))

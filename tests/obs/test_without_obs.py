@@ -38,6 +38,8 @@ C_TYPES = {
     "uint8_t": ctypes.c_uint8,
     "uint32_t": ctypes.c_uint32,
     "uint64_t": ctypes.c_uint64,
+    "long": ctypes.c_longlong,  # as "long long": no function takes a plain long
+    "obs_property_modified_t": ctypes.c_void_p,
 }
 
 
@@ -74,10 +76,9 @@ def test_each_prototype_is_the_headers(headers: str, name: str) -> None:
     if name == "obs_enable_source_type":
         pytest.skip("exported by libobs and used by its modules, but declared in an internal header")
     assert found, f"{name} is not in the headers"
+    taken = re.sub(r"\w+ \(\*(\w+)\)\([^()]*\)", r"void *\1", found[2])  # a pointer to a function is a pointer
     result, arguments = {**libobs.QUICK, **libobs.BLOCKING}[name]
-    parameters = [
-        part.strip() for part in found[2].replace("\n", " ").split(",") if part.strip() not in ("void", "...")
-    ]
+    parameters = [part.strip() for part in taken.replace("\n", " ").split(",") if part.strip() not in ("void", "...")]
     if name == "blog":
         parameters.append("const char *text")  # variadic: we always give the format "%s" and one text
     assert same(result, c_type(found[1].strip() or "void", has_name=False))
@@ -117,7 +118,9 @@ def test_each_setting_is_declared_once() -> None:
 
 def test_keys_that_users_have_stored_never_change() -> None:
     frozen = {"threshold", "edge_softness", "smoothing", "feather_px", "grow_px", "without_mask", "preview_mask"}
-    assert frozen | {"model"} <= {setting.key for setting in SETTINGS}
+    frozen |= {"background", "blur_strength", "background_color", "background_source", "background_fit", "invert"}
+    frozen |= {"model", "sharp_edges", "remove_specks", "timing"}
+    assert frozen <= {setting.key for setting in SETTINGS}
 
 
 def test_the_delay_is_the_fewest_frames_that_hold() -> None:
@@ -167,14 +170,14 @@ def test_every_text_that_the_code_asks_for_is_there() -> None:
         for key in re.findall(r'\btext\("([\w.]+)"', path.read_text()):
             assert key in english, (path.name, key)
     for setting in SETTINGS:
-        for part in ("label", "tooltip", *setting.choices):
+        for part in ("label", "tooltip", *setting.choices, *(["none"] if setting.offers == "sources" else [])):
             assert f"setting.{setting.key}.{part}" in english
 
 
 def test_every_problem_code_has_words() -> None:
     english = locale.load(locale.FALLBACK)
     code = re.compile(
-        r'(?:Problem|BridgeError|ModelRefused|refuse|_refused?)\(\s*"((?:bridge|model|device|engine|effect)\.\w+)"'
+        r'(?:Problem|BridgeError|ModelRefused|refuse|_refused?)\(\s*"((?:bridge|model|device|engine|effect|background)\.\w+)"'
     )
     found = set()
     for path in [*(ROOT / "filters").rglob("*.py"), *(ROOT / "models").glob("*.py")]:
@@ -227,6 +230,9 @@ class OpenDialog:
 
     def obs_source_update_properties(self, source: int) -> None:
         self.redrawn += 1
+
+    def background_problem(self) -> None:
+        return None
 
 
 def test_a_chosen_model_is_told_of_at_once_and_a_slider_is_left_in_the_hand(monkeypatch: pytest.MonkeyPatch) -> None:

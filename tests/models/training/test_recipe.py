@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from background_filter.filters.cli.errors import CommandError
-from background_filter.filters.cli.train import HERE, STEPS, run_step
+from background_filter.filters.cli.steps import HERE
+from background_filter.filters.cli.train import STEPS, run_step
 from background_filter.models.training import recipe
 from background_filter.models.training.pictures import write_picture
 from background_filter.models.training.watch import read_log
