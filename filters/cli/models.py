@@ -92,7 +92,7 @@ def fetch(name: str, may_trust: bool, patience: Patience | None = None) -> int:
         return accept_fetched(entry, target, may_trust)
     known = "which its publisher names" if download.sha256 else download.digest_note
     print(f"{target}\nSHA-256 {sha256}\n({known})")
-    print(f"It is {FORMATS[download.format]}: it must be converted to ONNX before it can run.")
+    print(f"It is {FORMATS[download.format]}: it must be converted to ONNX before it can run: models convert --help")
     return 0
 
 

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Turn a checkpoint into a TFLite file for phones and other small devices, checked against PyTorch.
 
-    python -m venv .venv-tflite
-    .venv-tflite/bin/pip install -r models/training/requirements-tflite.txt
-    train tflite runs/person/best.pt --out person_256x144.tflite
+    models convert runs/person/best.pt person_256x144.tflite
 
 The converter is Google's litert-torch, an optional extra in an environment of its own: it brings two gigabytes, among
 them an older pydantic than the training uses. Nothing else of the project needs it. The file takes float32
@@ -119,7 +117,7 @@ def read_pictures(paths: list[Path], restored: Restored) -> torch.Tensor:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `train tflite`."""
+    """Options, as a program of its own."""
     add = parser.add_argument
     add("checkpoint", type=Path, help="best.pt or last.pt of a run")
     add("--out", type=Path, required=True, help="TFLite file to write")
