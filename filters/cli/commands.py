@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import models_parser
+from . import media, models_parser
 from .errors import CommandError
 
 BENCH_PARTS = ("engine", "obs", "picture")
@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     options, others = parser.parse_known_args(arguments)
     if others and not options.passes_on:
         parser.error(f"unknown arguments: {' '.join(others)}")
-    options.others = others
+    options.others, options.arguments = others, list(arguments)
     command: Command = options.run
     try:
         return command(options)
@@ -60,6 +60,14 @@ def make_parser() -> argparse.ArgumentParser:
     models = add("models", help="list, fetch, trust, convert, shrink and measure models: see docs/models.md")
     models_parser.add_arguments(models)
     models.set_defaults(run=models_parser.run)
+
+    image = add("image", help="cut people out of pictures and whole folders, without OBS", description=media.IMAGE)
+    media.add_image_arguments(image)
+    image.set_defaults(run=_image)
+
+    video = add("video", help="cut people out of a video, without OBS", description=media.VIDEO)
+    media.add_video_arguments(video)
+    video.set_defaults(run=_video)
 
     test = add("test", help="set up what the tests need, and run all checks and tests", description=_TEST)
     test.add_argument("--no-check", action="store_true", help="run the tests only, not the checks before them")
@@ -124,6 +132,18 @@ def _demo(options: argparse.Namespace) -> int:
     from .demo import demo
 
     return demo(options.picture, options.no_screen)
+
+
+def _image(options: argparse.Namespace) -> int:
+    from .image import run as run_image
+
+    return run_image(options)
+
+
+def _video(options: argparse.Namespace) -> int:
+    from .video import run as run_video
+
+    return run_video(options)
 
 
 def _bench(options: argparse.Namespace) -> int:

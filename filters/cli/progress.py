@@ -20,16 +20,16 @@ class Progress:
         self._moves = self._stream.isatty()
         self._last_step, self._next_part = "", 0.0
 
-    def __call__(self, part: float, step: str) -> None:
-        """Show how far it is."""
-        percent = f"{min(max(part, 0.0), 1.0):4.0%}"
+    def __call__(self, part: float, step: str, detail: str = "") -> None:
+        """Show how far it is; ``detail`` changes all the time and stands only where the line moves, or with others."""
+        percent, shown = f"{min(max(part, 0.0), 1.0):4.0%}", f"{step} {detail}".strip()
         if self._moves:
             filled = round(BAR_WIDTH * part)
-            line = f"{self._title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {percent} {step}"
+            line = f"{self._title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {percent} {shown}"
             width = shutil.get_terminal_size().columns - 1
             self._stream.write("\r" + line[:width].ljust(width))
         elif step != self._last_step or part >= self._next_part:
-            self._stream.write(f"{self._title} {percent} {step}\n")
+            self._stream.write(f"{self._title} {percent} {shown}\n")
             self._next_part = min(part + PLAIN_STEP, 1.0) if part < 1.0 else 2.0
         self._last_step = step
         self._stream.flush()

@@ -16,12 +16,14 @@ from .progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 VENV_TRAINING = ROOT / ".venv-training"
+VENV_OFFLINE = ROOT / ".venv-offline"
 VENV_TENSORFLOW = ROOT / ".venv-tensorflow"
 VENV_TFLITE = ROOT / ".venv-tflite"
 APT_LOG = ROOT / ".apt.log"
 FOR_DEMO = ROOT / "tests" / "obs" / "harness" / "requirements.txt"
 FOR_TESTS = ROOT / "tests" / "requirements.txt"
 FOR_TRAINING = ROOT / "models" / "training" / "requirements.txt"
+FOR_OFFLINE = ROOT / "filters" / "offline" / "requirements.txt"
 FOR_TENSORFLOW = ROOT / "models" / "tools" / "requirements-tensorflow.txt"
 FOR_TFLITE = ROOT / "models" / "training" / "requirements-tflite.txt"
 # On Linux PyTorch brings CUDA's libraries along.
@@ -30,6 +32,7 @@ EXPECTED_BYTES = {
     FOR_DEMO: 250_000_000,
     FOR_TESTS: _WITH_PYTORCH,
     FOR_TRAINING: _WITH_PYTORCH,
+    FOR_OFFLINE: 400_000_000,
     FOR_TENSORFLOW: 2_300_000_000,
     FOR_TFLITE: _WITH_PYTORCH,
 }

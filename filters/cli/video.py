@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``video``: people cut out of a video."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from . import media
+from .errors import CommandError
+from .progress import Progress
+from .workshop import FOR_OFFLINE, VENV_OFFLINE, prepare_python, prepare_venv
+
+LIBRARIES = ("av", "cv2", "numpy", "onnxruntime")
+INTERRUPTED = 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Cut out, here or in the environment for it; 1 if the source was damaged, 130 if interrupted."""
+    if media.has_libraries(LIBRARIES):
+        return run_here(options)
+    prepare_python()
+    return media.go_on_in(prepare_venv(FOR_OFFLINE, VENV_OFFLINE), options.arguments)
+
+
+def run_here(options: argparse.Namespace) -> int:
+    """As ``run``, in a Python that has the libraries."""
+    from ..engine.network import InferenceError
+    from ..offline.files import MediaError
+    from ..offline.pictures import Wanted
+    from ..offline.reading import VideoReader
+    from ..offline.videos import convert
+
+    settings = media.settings_of(options)
+    source: Path = options.source
+    if not source.is_file():
+        raise CommandError(f"{source} is not there.", 2)
+    target = checked_target(source, options.target, bool(settings.preview_mask or options.background))
+    media.refuse_to_overwrite([target], [source], options.overwrite)
+    wanted = Wanted(settings, media.background_of(options))
+    try:
+        with VideoReader(source) as reader:
+            duration_s = reader.duration_s
+        network = media.load(media.verified_model(settings.model), options.device)
+        with stopped_by_ctrl_c() as stop, Progress("Video") as progress:
+            outcome = convert(source, target, network, wanted, stop, Teller(progress, duration_s))
+    except MediaError as error:
+        raise CommandError(str(error)) from error
+    except InferenceError as error:
+        raise CommandError(f"The model failed: {error}") from error
+    if outcome.interrupted:
+        kept = f"{outcome.frames} frames are in {outcome.path}" if outcome.frames else "nothing was written"
+        print(f"interrupted: {kept}", file=sys.stderr)
+        return INTERRUPTED
+    print(f"Written: {outcome.path}, {outcome.frames} frames")
+    if outcome.problem:
+        print(f"error: {source}: {outcome.problem}. What could be read is in {outcome.path}.", file=sys.stderr)
+    return 1 if outcome.problem else 0
+
+
+def checked_target(source: Path, target: Path | None, is_opaque: bool) -> Path:
+    """Where the video goes; CommandError for an ending that can't be, or can't be transparent."""
+    from ..offline.writing import OPAQUE, WITH_ALPHA
+
+    if target is None:
+        return source.with_name(f"{source.stem}_filtered.mp4" if is_opaque else f"{source.stem}_person.webm")
+    suffix = target.suffix.lower()
+    if suffix in (OPAQUE if is_opaque else WITH_ALPHA):
+        return target
+    if suffix in OPAQUE:
+        raise CommandError(f"{suffix} can't be transparent: give a --background, or let OUT end in .webm or .mov.", 2)
+    raise CommandError(f"The name of OUT must end in one of {' '.join(sorted(OPAQUE))}, not “{target.suffix}”.", 2)
+
+
+@contextlib.contextmanager
+def stopped_by_ctrl_c() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+    stop = threading.Event()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Teller:
+    """Tells how far a video is, how fast it goes, and how long it will take."""
+
+    def __init__(self, progress: Progress, duration_s: float | None) -> None:
+        self._progress, self._duration_s = progress, duration_s
+        self._begin_s = time.monotonic()
+
+    def __call__(self, frames: int, position_s: float) -> None:
+        """``frames`` are written, the last of them shown at ``position_s``."""
+        from ..offline.reading import clock
+
+        taken_s = max(time.monotonic() - self._begin_s, 1e-3)
+        speed = f"{frames} frames, {frames / taken_s:.0f} per second"
+        if not self._duration_s:
+            self._progress(0.0, "", f"{speed}, at {clock(position_s)}")
+            return
+        part = min(position_s / self._duration_s, 1.0)
+        left = f", {clock(taken_s * (1 - part) / part)} left" if part > 0 else ""
+        self._progress(part, "", f"{speed}{left}")

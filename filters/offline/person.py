@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The person's alpha in whole pictures: the engine's way from frame to mask, then the shader's to the full size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..engine.network import Network
+from ..engine.pipeline import Segmenter
+from ..engine.refine import Refinement
+from ..obs.settings import FilterSettings
+from .backgrounds import in_depth
+from .compose import Alpha, Picture, alpha_of
+
+
+class PersonFinder:
+    """Finds the person in one sequence of pictures, such as the frames of a video. For one thread.
+
+    >>> PersonFinder(load_network(read_model(entry)).network, DEFAULTS).alpha(picture_rgb, 0)
+    """
+
+    def __init__(self, network: Network, settings: FilterSettings) -> None:
+        self._segmenter = Segmenter(network)
+        self._settings = settings
+
+    def alpha(self, picture_rgb: Picture, time_ns: int) -> Alpha:
+        """The alpha, HxW uint8, of a picture HxWx3, taken at ``time_ns`` of the sequence. Raises InferenceError."""
+        network, settings = self._segmenter.network, self._settings
+        small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
+        frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
+        grow_px = settings.grow_px * network.height / picture_rgb.shape[0]
+        wanted = Refinement(settings.smoothing, grow_px, settings.sharp_edges, settings.remove_specks)
+        return alpha_of(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, picture_rgb, settings)
