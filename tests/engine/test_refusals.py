@@ -119,7 +119,7 @@ def test_refused_and_the_model_before_runs_on(running: RunningStream, tmp_path: 
     assert (status.state, status.model) == (State.READY, "bright.onnx")
     assert running.alpha_of(BRIGHT).min() >= 254
     running.choose(bright)
-    running.wait_for_state(State.READY)
+    wait_until(lambda: running.status.problem is None, "the problem to be forgotten")
 
 
 @pytest.mark.parametrize("case", REFUSALS)
