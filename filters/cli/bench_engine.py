@@ -114,9 +114,8 @@ class Feed:
         frame_rgba = self._frames_rgba[frame_id % len(self._frames_rgba)]
         height, width = frame_rgba.shape[:2]
         capture_ns = time.monotonic_ns()
-        self.link.frames.publish(
-            frame_rgba.ctypes.data, width * 4, width, height, frame_id, capture_ns, DEFAULTS.smoothing, 0.0
-        )
+        wanted = DEFAULTS.smoothing, DEFAULTS.grow_px, DEFAULTS.flags()
+        self.link.frames.publish(frame_rgba.ctypes.data, width * 4, width, height, frame_id, capture_ns, *wanted)
         self.link.wake()
         self._publish_ms[frame_id] = (time.monotonic_ns() - capture_ns) / 1e6
 
@@ -184,9 +183,9 @@ def measure_engine(python: Path) -> tuple[Section, dict[str, str]]:
         Figure("memory (resident)", memory_mb, "MB", 0, 150.0, above=True),
     ]
     note = (
-        "A real engine process, started and fed as OBS does it (same code, same segment, default settings, smoothing "
-        "included), with a moving portrait. A round trip begins before the frame is copied into the shared memory and "
-        "ends when its mask has been copied out of it; the wait for OBS's next frame is not in it."
+        "A real engine process, started and fed as OBS does it (same code, same segment, default settings, sharp edges "
+        "and smoothing included), with a moving portrait. A round trip begins before the frame is copied into the "
+        "shared memory and ends when its mask has been copied out of it; the wait for OBS's next frame is not in it."
     )
     return Section("Engine", note, figures, [stages(trips)]), found
 

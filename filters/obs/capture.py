@@ -8,7 +8,7 @@ that mapping never waits for the GPU.
 import ctypes
 import math
 
-from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES, MAX_AHEAD_MS
+from ..bridge.layout import MAX_AHEAD_MS
 from .effect import Canvas, Effect
 from .frames import KeptFrame
 from .libobs import GS_CS_SRGB, GS_RGBA, LibObs
@@ -95,7 +95,7 @@ class Stager:
             capture_ns,
             settings.smoothing,
             settings.grow_px * height / source_height,
-            FLAG_SHARP_EDGES * settings.sharp_edges | FLAG_NO_SPECKS * settings.remove_specks,
+            settings.flags(),
             min(ahead_ms, MAX_AHEAD_MS),
         )
         self._obs.gs_stagesurface_unmap(surface)

@@ -8,6 +8,7 @@ The keys are stored in users' scene collections: they never change.
 from dataclasses import dataclass
 from typing import Any
 
+from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES
 from .libobs import LibObs
 from .model_list import AS_IN_SCRIPT, legal_choice
 
@@ -75,6 +76,10 @@ class FilterSettings:
     invert: bool
     preview_mask: bool
     model: str
+
+    def flags(self) -> int:
+        """What a frame asks of its mask, as the bridge's layout has it."""
+        return FLAG_SHARP_EDGES * self.sharp_edges | FLAG_NO_SPECKS * self.remove_specks
 
     def ramp(self) -> tuple[float, float]:
         """The mask values (low, high) drawn as alpha 0 and 1: ``edge_softness`` wide around the threshold, kept inside
