@@ -14,7 +14,7 @@ from typing import Any
 
 from ..filters.environment.folders import config_folder
 from .atomic import replace_file
-from .catalog import KINDS, MAX_SIDE_PX, rules
+from .catalog import FEEDING_RULES, KINDS, rules
 from .refusal import ModelRefused
 
 FORMAT = 1
@@ -22,23 +22,12 @@ MAX_BYTES = 2**20
 
 Chosen = dict[str, dict[str, Any]]  # {"input": fields of InputSpec, "output": fields of OutputSpec}
 
-_LAYOUT = rules.one_of("NCHW", "NHWC")
-_SIDE = rules.whole(1, MAX_SIDE_PX)
 RULES: dict[str, dict[str, rules.Rule]] = {
-    "input": {
-        "tensor": rules.text,
-        "width": _SIDE,
-        "height": _SIDE,
-        "layout": _LAYOUT,
-        "channels": rules.one_of("RGB", "BGR"),
-        "scale": rules.positive,
-        "mean": rules.three(rules.number),
-        "std": rules.three(rules.positive),
-    },
+    "input": {"tensor": rules.text, **FEEDING_RULES},
     "output": {
         "tensor": rules.text,
         "kind": rules.one_of(*dict.fromkeys((*KINDS, "saliency"))),
-        "layout": _LAYOUT,
+        "layout": FEEDING_RULES["layout"],
         "channel": rules.whole(0, 4095),
         "inverted": rules.yes_or_no,
     },

@@ -9,7 +9,7 @@ one pixel of it, so a stronger blur costs less, not more.
 
 import math
 
-from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput
+from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput, taps
 from .frames import KeptFrame
 from .libobs import GS_CS_SRGB, GS_RGBA16F, LibObs
 
@@ -80,10 +80,7 @@ class RoomBlur:
         self._effect.set_vec2("room_size", width, height)
 
     def _set_footprint(self, source_px: tuple[int, int], result_px: tuple[int, int]) -> None:
-        taps_x, taps_y = (
-            min(max(math.ceil(source / result / 2), 1), MAX_TAPS)
-            for source, result in zip(source_px, result_px, strict=True)
-        )
+        taps_x, taps_y = (taps(source, result, MAX_TAPS) for source, result in zip(source_px, result_px, strict=True))
         self._effect.set_vec2("footprint", 1 / result_px[0], 1 / result_px[1])
         self._effect.set_int("taps_x", taps_x)
         self._effect.set_int("taps_y", taps_y)

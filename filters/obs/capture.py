@@ -6,10 +6,9 @@ that mapping never waits for the GPU.
 """
 
 import ctypes
-import math
 
 from ..bridge.layout import MAX_AHEAD_MS
-from .effect import Canvas, Effect
+from .effect import Canvas, Effect, taps
 from .frames import KeptFrame
 from .libobs import GS_CS_SRGB, GS_RGBA, LibObs
 from .link import Link
@@ -35,8 +34,8 @@ class Downscaler:
         effect = self._effect
         effect.set_texture("image", texture)
         effect.set_vec2("footprint", 1.0 / width, 1.0 / height)
-        effect.set_int("taps_x", _taps(frame.width, width))
-        effect.set_int("taps_y", _taps(frame.height, height))
+        effect.set_int("taps_x", taps(frame.width, width, MAX_TAPS))
+        effect.set_int("taps_y", taps(frame.height, height, MAX_TAPS))
         technique = b"Encoded" if frame.color_space == GS_CS_SRGB else b"Linear"
         return self._canvas.draw(effect, technique, texture, width, height)
 
@@ -44,10 +43,6 @@ class Downscaler:
         """Free the GPU's objects."""
         self._canvas.destroy()
         self._effect.destroy()
-
-
-def _taps(source_px: int, result_px: int) -> int:
-    return min(max(math.ceil(source_px / result_px / 2), 1), MAX_TAPS)
 
 
 class Stager:

@@ -5,10 +5,10 @@ everything blurred."""
 from ..bridge.layout import FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
 from .blur import RoomBlur
 from .capture import Downscaler
-from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput
+from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput, taps
 from .frames import KeptFrame
 from .libobs import GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_CS_SRGB, GS_DYNAMIC, GS_R8, GS_RGBA16F, LibObs
-from .other_source import Backdrop, taps
+from .other_source import Backdrop
 from .settings import FilterSettings
 
 # The feathered mask is made at twice the network's size (factors have half of it): fine enough for an edge that is soft
@@ -21,6 +21,8 @@ ALPHA, FACTORS, FACTORS_OF_LINEAR = 0, 1, 2
 FEATHER_TAPS, FEATHER_SIGMAS = 12, 2.5
 # "Blur everything" shows what these few pixels hold: shapes of light, nothing that could be read or recognised.
 BLURRED_WIDTH, BLURRED_HEIGHT = 24, 14
+# Another source more than eight times as large as the frame skips texels.
+BEHIND_TAPS = 4
 PARAMETERS = (
     *MASK_PARAMETERS, "blur_step", "blur_sigma", "image_size", "colour", "linear_light", "behind", "behind_part",
     "behind_taps_x", "behind_taps_y",
@@ -114,8 +116,8 @@ class Composer:
             part = backdrop.part(settings.background_fit, *size)
             effect.set_texture("behind", backdrop.texture, srgb=linear)
             effect.set_vec2("behind_part", *part)
-            effect.set_int("behind_taps_x", taps(backdrop.width * part[0], frame.width))
-            effect.set_int("behind_taps_y", taps(backdrop.height * part[1], frame.height))
+            effect.set_int("behind_taps_x", taps(backdrop.width * part[0], frame.width, BEHIND_TAPS))
+            effect.set_int("behind_taps_y", taps(backdrop.height * part[1], frame.height, BEHIND_TAPS))
             return b"OnSource"
         if settings.background == "blur":
             room, room_width, room_height = self._blurred_room(frame, settings, feathered)

@@ -2,6 +2,7 @@
 """A shader file, compiled, with its parameters looked up once; and drawing into a small texture with it."""
 
 import ctypes
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,11 @@ MASK_PARAMETERS = ("image", "mask", "mask_kind", "ramp_low", "ramp_scale", "inve
 
 class EffectError(Exception):
     """A shader could not be compiled by this machine's driver; the text is the compiler's."""
+
+
+def taps(source_px: float, result_px: int, most: int) -> int:
+    """How many bilinear taps (of 2 texels) along one axis a pixel of the result needs to skip none of the source's."""
+    return min(max(math.ceil(source_px / result_px / 2), 1), most)
 
 
 class Effect:

@@ -6,7 +6,6 @@ is just drawing, so a scene that holds the camera would show its room. On the ti
 and ours draws nothing then.
 """
 
-import math
 import time
 from ctypes import CFUNCTYPE, c_bool, c_void_p
 from dataclasses import dataclass
@@ -213,8 +212,3 @@ def video_sources(obs: LibObs) -> list[tuple[int, str]]:
 
 def _name_of(obs: LibObs, source: int) -> str:
     return (obs.obs_source_get_name(source) or b"").decode(errors="replace")
-
-
-def taps(source_px: float, result_px: int) -> int:
-    """How many bilinear taps (of 2 texels) one pixel of the result needs to skip none of the source's, up to 4."""
-    return min(max(math.ceil(source_px / result_px / 2), 1), 4)

@@ -208,8 +208,8 @@ _LAYOUT = rules.one_of("NCHW", "NHWC")
 _SIDE = rules.whole(1, MAX_SIDE_PX)
 _TENSOR = rules.optional(rules.text)
 _SHAPE = rules.several(rules.whole(1, 4096), 6)
-_INPUT_RULES = {
-    "tensor": _TENSOR,
+# How a picture is fed, whoever says it: an entry here, or the user of a file of their own (choices.py).
+FEEDING_RULES = {
     "width": _SIDE,
     "height": _SIDE,
     "layout": _LAYOUT,
@@ -217,6 +217,10 @@ _INPUT_RULES = {
     "scale": rules.positive,
     "mean": rules.three(rules.number),
     "std": rules.three(rules.positive),
+}
+_INPUT_RULES = {
+    "tensor": _TENSOR,
+    **FEEDING_RULES,
     "multiple_of": rules.optional(_SIDE),
 }
 _OUTPUT_RULES = {
