@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...filters.cli.errors import CommandError
 from .config import FramesSection
+from .distractors import Distractors
 from .lighting import disturb
 from .pack import Entry, Pack
 from .pictures import Alpha, Picture, resize
@@ -37,10 +38,9 @@ PLAIN_SHARE, SURROUNDINGS_SHARE = 0.1, 0.45
 EMPTY_ALPHA = 1.5  # mean alpha (0..255) up to which a window counts as empty
 DISTRACTOR_SHARE = 0.25
 # How many real pictures get things pasted behind the people in them, and how many a print on their clothes.
-BEHIND_SHARE, PRINT_SHARE = 0.2, 0.1
+BEHIND_SHARE, PRINT_SHARE = 0.3, 0.07
 # How many composites add their people to those of a real picture.
 AMONG_OTHERS_SHARE = 0.3
-SKIN_BGR = ((180, 205, 235), (120, 160, 210), (70, 100, 150), (40, 60, 90))
 
 
 def random_stretch(rng: np.random.Generator) -> float:
@@ -128,6 +128,11 @@ class FrameMaker:
         self.surroundings = [each for each in self.people if each.set_name not in shares.bystanders_unmarked]
         if not self.people:
             raise CommandError("The pack has no pictures of people to train on, or their sets' weights are all 0.")
+        self.distractors = Distractors(size, self.rng, self.any_picture)
+
+    def any_picture(self) -> Picture:
+        """A picture of people, BGRA."""
+        return self.pack.picture(self.pick(self.people))
 
     def pick(self, entries: list[Entry]) -> Entry:
         """Draw an entry by rejection, so that sets occur according to `shares.set_weights`; others weigh 1."""
@@ -172,10 +177,10 @@ class FrameMaker:
         rng = self.rng
         if rng.random() < BEHIND_SHARE:
             for _ in range(rng.integers(1, 4)):
-                frame = self.add_distractor(frame, 1 - alpha)
+                frame = self.distractors.add(frame, 1 - alpha)
         if rng.random() < PRINT_SHARE:
             below_the_face = np.linspace(-1, 2, self.height, dtype=np.float32).clip(0, 1)[:, None]
-            frame = self.add_distractor(frame, alpha * below_the_face)
+            frame = self.distractors.print_on(frame, alpha * below_the_face)
         return frame
 
     def empty(self) -> Frame:
@@ -187,7 +192,7 @@ class FrameMaker:
         rng = self.rng
         frame = self.backdrop()
         if rng.random() < DISTRACTOR_SHARE:
-            frame = self.add_distractor(frame)
+            frame = self.distractors.add(frame)
         if rng.random() < 0.2:
             return np.asarray(cv2.GaussianBlur(frame, (0, 0), rng.uniform(1, 4)), np.uint8)
         return frame
@@ -232,58 +237,6 @@ class FrameMaker:
         scale, target = (self.width / width, self.height / height), (self.width / 2, self.height / 2)
         matrix = place(centre, target, scale, rng.normal(0, 2), rng.random() < 0.5)
         return colours(warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REFLECT))
-
-    def add_distractor(self, frame: Picture, where: Alpha | None = None) -> Picture:
-        """Paint a thing that is nobody, as far as `where` (0..1) lets it: skin-coloured, striped or torn out."""
-        weight = cv2.GaussianBlur(self.shape(), (3, 3), 0).astype(np.float32) / 255
-        if where is not None:
-            weight = weight * where
-        return np.asarray(cv2.blendLinear(self.texture(frame), frame, weight, 1 - weight), np.uint8)
-
-    def shape(self) -> Picture:
-        """A filled blob, ellipse or tilted box somewhere in the frame, uint8 HxW, 0 or 255."""
-        rng = self.rng
-        cover = np.zeros((self.height, self.width), np.uint8)
-        angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(4, 12))))
-        radii = self.height * rng.uniform(0.06, 0.4) * rng.uniform(0.6, 1, len(angles))
-        centre = rng.uniform(0, 1, 2) * self.size
-        outline = centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.5, 1.5, 2)
-        draw, box = rng.random(), cv2.minAreaRect(outline.astype(np.float32))
-        if draw < 0.4:
-            cv2.fillPoly(cover, [outline.astype(np.int32)], 255)
-        elif draw < 0.7:
-            cv2.fillPoly(cover, [cv2.boxPoints(box).astype(np.int32)], 255)
-        else:
-            cv2.ellipse(cover, box, 255, -1)
-        return cover
-
-    def texture(self, frame: Picture) -> Picture:
-        """A surface in the frame's size: of skin colour, striped, or a part torn out of some picture."""
-        rng, draw = self.rng, self.rng.random()
-        if draw < 0.3:
-            return self.stripes()
-        if draw < 0.65:
-            return self.patch(rng.uniform(20, 60))
-        surface = np.empty_like(frame)
-        surface[:] = np.clip(np.array(SKIN_BGR[rng.integers(len(SKIN_BGR))]) * rng.uniform(0.6, 1.2), 0, 255)
-        return surface // 2 + frame // 2 if rng.random() < 0.5 else surface
-
-    def stripes(self) -> Picture:
-        """Parallel stripes of two or three colours, of any direction and width."""
-        rng = self.rng
-        palette = rng.integers(0, 256, (int(rng.integers(2, 4)), 3)).astype(np.uint8)
-        angle, width = rng.uniform(0, np.pi), self.height * rng.uniform(0.015, 0.15)
-        x, y = np.arange(self.width) * np.cos(angle), np.arange(self.height) * np.sin(angle)
-        number = np.floor((x[None] + y[:, None]) / width).astype(np.int64)
-        return np.asarray(palette[number % len(palette)], np.uint8)
-
-    def patch(self, side: float) -> Picture:
-        """A tiny part of any picture, `side` pixels wide, blown up to the frame: a texture without a shape."""
-        rng, entry = self.rng, self.pick(self.people)
-        side = min(side, entry.width, entry.height)
-        left, top = (int(rng.uniform(0, extent - side)) for extent in (entry.width, entry.height))
-        part = self.pack.picture(entry)[top : top + int(side), left : left + int(side), :3]
-        return np.asarray(cv2.resize(part, self.size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def add_person(self, frame: Picture, alpha: Alpha, smallest: float = 1.0) -> Frame:
         """Put one cut-out in front of a frame; whoever was cut at the waist touches the lower edge again.

@@ -84,7 +84,7 @@ def test_empty_rooms_are_empty_whatever_is_painted_into_them(packed: Pack, monke
     maker = FrameMaker(packed, FramesSection(), SIZE, 7)
     assert all((alpha == 0).all() for _, alpha in (maker.make("empty") for _ in range(30)))
     plain = maker.room_window(maker.rooms[0])
-    assert (maker.add_distractor(plain.copy()) != plain).any()
+    assert (maker.distractors.add(plain.copy()) != plain).any()
 
 
 def test_things_hang_behind_people_and_prints_stay_on_them(packed: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
