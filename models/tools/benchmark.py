@@ -31,7 +31,7 @@ from .chosen import HELP, chosen_models
 from .speeds import ModelSpeed, Speeds, measure_speeds
 
 if TYPE_CHECKING:  # torch takes seconds, and the engine's environment has none
-    from ..training.evaluate import Case
+    from ..training.measuring import Case
 
 Models = Mapping[str, ModelEntry | Path]
 
@@ -111,7 +111,7 @@ def speeds_in_engine(models: Models, options: argparse.Namespace) -> Speeds:
 
 def pictures_of(options: argparse.Namespace) -> list[Case]:
     """All pictures with masks in the folder that was named, or in the folders in it; CommandError without any."""
-    from ..training.evaluate import cases_in, find_sets, thin
+    from ..training.measuring import cases_in, find_sets, thin
 
     alone = thin(cases_in(options.pictures), options.frames)
     return alone or [case for cases in find_sets(options.pictures, options.frames).values() for case in cases]
@@ -119,7 +119,7 @@ def pictures_of(options: argparse.Namespace) -> list[Case]:
 
 def measured_quality(models: Models, pictures: list[Case]) -> dict[str, Quality]:
     """The means over the pictures."""
-    from ..training.evaluate import measure
+    from ..training.measuring import measure
     from ..training.pictures import PictureError
     from .evaluate import open_networks
 

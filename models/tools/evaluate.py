@@ -20,7 +20,8 @@ import onnxruntime
 from ..catalog import ModelEntry
 from ..places import shipped_models_folder
 from ..training.cost import Feed
-from ..training.evaluate import Measurable, add_shared_arguments, evaluate
+from ..training.evaluate import add_shared_arguments, evaluate
+from ..training.measuring import Measurable
 from ..training.pictures import Alpha, Picture
 from .chosen import HELP, chosen_models
 from .compare import Original, as_frame, portrait, read_original

@@ -46,7 +46,8 @@ class Distractors:
 
     def flat(self, frame: Picture) -> tuple[Picture, Alpha]:
         """A blob, ellipse or box with a texture: picture and cover."""
-        return self.texture(frame), cv2.GaussianBlur(self.shape(), (3, 3), 0).astype(np.float32) / 255
+        cover = cv2.GaussianBlur(self.shape(), (3, 3), 0)
+        return self.texture(frame), np.asarray(cover / np.float32(255), np.float32)
 
     def turned(self, frame: Picture) -> tuple[Picture, Alpha]:
         """A body as from a lathe, mostly upright, in bands of colour under a light from one side: picture and cover."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from .evaluate import ROOM_LIMIT, Case, Measurable, Measured, NetworkResult, Results, thin
+from .measuring import ROOM_LIMIT, Case, Measurable, Measured, NetworkResult, Results, thin
 from .pictures import Picture, write_picture, write_whole
 
 # Measure, its heading, the factor for people, decimals, and whether more is better.

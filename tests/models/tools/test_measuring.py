@@ -25,7 +25,7 @@ from background_filter.models.tools.benchmark import Quality, draw, figures_tabl
 from background_filter.models.tools.chosen import chosen_models
 from background_filter.models.tools.evaluate import open_networks
 from background_filter.models.tools.speeds import ModelSpeed, Speeds
-from background_filter.models.training.evaluate import Case, Results
+from background_filter.models.training.measuring import Case, Results
 from background_filter.models.training.pictures import read_picture
 from background_filter.models.training.teachers import TEACHERS, Teacher
 from background_filter.tests.engine.nets import brightness_net

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from background_filter.filters.cli.errors import CommandError
-from background_filter.models.training import evaluate, report
+from background_filter.models.training import evaluate, measuring, report
 from background_filter.models.training.cost import count_macs, time_side_by_side
-from background_filter.models.training.evaluate import (
+from background_filter.models.training.evaluate import own_network
+from background_filter.models.training.measuring import (
     Case,
     NetworkResult,
     Results,
     brighten,
     darken,
     find_sets,
-    own_network,
     still_clip,
     thin,
 )
@@ -136,8 +136,8 @@ def test_light_is_the_same_every_time(world: Path) -> None:
 def test_a_still_clip_differs_by_noise_alone() -> None:
     picture = np.full((60, 80, 3), 120, np.uint8)
     frames = list(still_clip(picture))
-    assert len(frames) == evaluate.FLICKER_FRAMES
-    assert all(frame.std() == pytest.approx(evaluate.FLICKER_NOISE, rel=0.1) for frame in frames)
+    assert len(frames) == measuring.FLICKER_FRAMES
+    assert all(frame.std() == pytest.approx(measuring.FLICKER_NOISE, rel=0.1) for frame in frames)
     assert (frames[0] != frames[1]).mean() > 0.5
     assert all((one == other).all() for one, other in zip(frames, still_clip(picture), strict=True))
 
@@ -163,7 +163,7 @@ def test_a_verdict_names_where_a_network_is_not_better() -> None:
 
 
 def test_the_worst_come_first_each_picture_once() -> None:
-    measured = evaluate.Measured()
+    measured = measuring.Measured()
     measured.cases["set"] = [Case(Path(f"{number}.png"), None) for number in range(3)]
     for condition, answers in (("as is", (4, 2, 4)), ("dark", (4, 2, 1))):
         for rows_found in answers:
