@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The networks that this project trains: `create` makes one by its name in `NETWORKS`.
 
-Every network takes float32 RGB [N,3,H,W] in 0..1, H and W multiples of its `divisor`, and returns logits
-[N,1,H/s,W/s], s being its `output_stride`; in training mode a list of logits, the main ones first. Nothing is imported
-before a network is asked for; only `segresnet` needs MONAI.
+Every one of these takes float32 RGB [N,3,H,W] in 0..1, H and W multiples of its `divisor`, and returns logits
+[N,1,H/s,W/s], s being its `output_stride`; in training mode a list of logits, the main ones first. Those in `RECURRENT`
+remember earlier frames: they are converted from published weights, not trained here. Nothing is imported before a
+network is asked for; only `segresnet` needs MONAI.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .blocks import MaskNetwork
+    from .rvm import RobustVideoMatting
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,9 @@ class Architecture:
     width: int = 256
     height: int = 144
 
-    def network_class(self) -> type[MaskNetwork]:
+    def network_class(self) -> Any:
         """The class, imported now."""
-        found: type[MaskNetwork] = getattr(importlib.import_module(f".{self.module}", __name__), self.class_name)
-        return found
+        return getattr(importlib.import_module(f".{self.module}", __name__), self.class_name)
 
     def known_options(self) -> list[str]:
         """Names of the options that the class takes."""
@@ -69,6 +70,10 @@ NETWORKS: dict[str, Architecture] = {
         "extremec3", "ExtremeC3Net", "arXiv:1908.03093", "dilated depthwise convolutions, 38 thousand weights",
         width=224, height=224,
     ),
+    "modnet": Architecture(
+        "modnet", "MODNet", "arXiv:2011.11961", "portrait matting: person, details near the edge, and both joined",
+        width=512, height=512,
+    ),
     "segnet": Architecture(
         "segnet", "SegNet", "arXiv:1511.00561", "unpooling by remembered indices, ResNet-18 encoder",
         {"backbone": "resnet18"},
@@ -87,13 +92,30 @@ NETWORKS: dict[str, Architecture] = {
         "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the light one", U2NET_LIGHT, 320, 320
     ),
 }  # fmt: skip
+RECURRENT: dict[str, Architecture] = {
+    "rvm_mobilenetv3": Architecture(
+        "rvm", "RobustVideoMatting", "arXiv:2108.11515", "video matting with a memory, on MobileNetV3"
+    ),
+}
+CONVERTIBLE = {**NETWORKS, **RECURRENT}
 
 
 def create(name: str, **options: Any) -> MaskNetwork:
-    """New network with random weights; ValueError for an unknown name or option, or a value that can't be."""
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
-    architecture = NETWORKS[name]
+    """New network of `NETWORKS`, random weights; ValueError for an unknown name or option, or a value that can't be."""
+    network: MaskNetwork = _create(NETWORKS, name, options)
+    return network
+
+
+def create_any(name: str, **options: Any) -> MaskNetwork | RobustVideoMatting:
+    """The same of `CONVERTIBLE`."""
+    network: MaskNetwork | RobustVideoMatting = _create(CONVERTIBLE, name, options)
+    return network
+
+
+def _create(known_networks: Mapping[str, Architecture], name: str, options: dict[str, Any]) -> Any:
+    if name not in known_networks:
+        raise ValueError(f"unknown network {name!r}; known are {', '.join(known_networks)}")
+    architecture = known_networks[name]
     known = architecture.known_options()
     unknown = [option for option in options if option not in known]
     if unknown:

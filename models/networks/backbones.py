@@ -203,7 +203,7 @@ class ResNet(Backbone):
         return maps
 
 
-def _convolution6(
+def convolution6(
     inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """Convolution, batch normalisation and ReLU6."""
@@ -221,10 +221,10 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, dilation: int) -> None:
         super().__init__()
         hidden = inputs * expansion
-        widen = [_convolution6(inputs, hidden, 1)] if expansion > 1 else []
+        widen = [convolution6(inputs, hidden, 1)] if expansion > 1 else []
         self.conv = nn.Sequential(
             *widen,
-            _convolution6(hidden, hidden, 3, stride, dilation, groups=hidden),
+            convolution6(hidden, hidden, 3, stride, dilation, groups=hidden),
             nn.Conv2d(hidden, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
@@ -240,12 +240,12 @@ class MobileNetV2(Backbone):
     """MobileNetV2 up to its last block of 320 channels."""
 
     name = "mobilenet_v2"
-    channels = (24, 32, 96, 320)
-    ends = (3, 6, 13, 17)  # the last layers at 1/4, 1/8, 1/16 and 1/32
+    channels: tuple[int, ...] = (24, 32, 96, 320)
+    ends: tuple[int, ...] = (3, 6, 13, 17)  # the last layers at 1/4, 1/8, 1/16 and 1/32
 
     def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_convolution6(3, 32, 3, stride=2)]
+        layers: list[nn.Module] = [convolution6(3, 32, 3, stride=2)]
         strides, dilations = dilate([row[3] for row in MOBILENET_V2], 2, output_stride)
         inputs, before = 32, 1
         for (expansion, outputs, count, _), stride, dilation in zip(MOBILENET_V2, strides, dilations):
