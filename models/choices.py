@@ -51,7 +51,7 @@ def save_choices(sha256: str, chosen: Chosen) -> None:
     """
     path = store_path()
     store = _load()
-    store[sha256] = _checked(path.name, chosen)
+    store[sha256] = checked(path.name, chosen)
     kept = {digest: item for digest, item in store.items() if item}
     content = json.dumps({"format": FORMAT, "choices": kept}, indent=2) + "\n"
     try:
@@ -71,7 +71,7 @@ def parse_choice(text: str) -> Chosen:
     if name not in RULES.get(side, {}):
         known = ", ".join(f"{side}.{name}" for side, fields in RULES.items() for name in fields)
         raise ModelRefused("model.choices", file=place, detail=f"expected one of {known}")
-    return _checked(place, {side: {name: _plain(value.strip())}})
+    return checked(place, {side: {name: _plain(value.strip())}})
 
 
 def _plain(text: str) -> Any:
@@ -95,10 +95,10 @@ def _load() -> dict[str, Chosen]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise ModelRefused("model.choices", file=path.name, detail=_reason(error)) from None
-    return {digest: _checked(path.name, chosen) for digest, chosen in store["choices"].items()}
+    return {digest: checked(path.name, chosen) for digest, chosen in store["choices"].items()}
 
 
-def _checked(file: str, chosen: Mapping[str, Any]) -> Chosen:
+def checked(file: str, chosen: Mapping[str, Any]) -> Chosen:
     """The choices, each as its rule returns it."""
     checked: Chosen = {}
     if not isinstance(chosen, Mapping):

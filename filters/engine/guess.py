@@ -13,7 +13,8 @@
 6. Whole numbers are classes. Two or more channels that add up to 1 are probabilities, others are before the softmax.
    One channel is a probability if it stays within 0 to 1 on the test pictures, else a logit; U2-Net's is stretched.
 
-What the user chose (``choices``) takes the place of each of these.
+What the file says of itself (``models.feeding``) takes the place of each of these, and what the user chose
+(``choices``) the place of that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ...models.catalog import InputSpec, OutputSpec
 from ...models.trust import ModelRefused
 from ..bridge.layout import MAX_SIDE_PX
 from ..locale import text
-from .ports import Choices, Guess, Ports, State, describe, dtype_of, filled, find_port, refuse_unknown
+from .ports import Choices, Guess, Ports, State, describe, dtype_of, filled, find_port, refuse_unknown, said_by
 from .prepare import Dtype, make_preparer
 from .runtime_errors import plain_words
 from .sample_pictures import noise_picture, self_test_picture
@@ -84,21 +85,41 @@ class Candidate(NamedTuple):
     values: list[NDArray[Any]]
 
 
+class Told(NamedTuple):
+    """What needs no guess about input or output: fields that the file says, and those that the user chose."""
+
+    said: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All of them; the user's word is the last."""
+        return {**self.said, **self.chosen}
+
+    def reasons(self, guesses: Mapping[str, Guess], belongs: Mapping[str, str]) -> list[Guess]:
+        """The guesses, with the reason of those that were told; ``belongs`` names the guess that a field is part of."""
+        reasons = dict.fromkeys((belongs.get(name, name) for name in self.said), "said")
+        reasons |= dict.fromkeys((belongs.get(name, name) for name in self.chosen), "chosen")
+        return [replace(guess, reason=reasons.get(name, guess.reason)) for name, guess in guesses.items()]
+
+
 def guess_ports(file: str, session: Session, choices: Choices) -> Ports:
     """The ports of an own file's network, each guess with its reason.
 
-    Refuses: model.input_rank, .input_shape, .input_type, .more_inputs, .open_size, .self_test, .no_mask, .choices.
+    Refuses: model.input_rank, .input_shape, .input_type, .more_inputs, .open_size, .self_test, .no_mask, .choices,
+    .feeding.
     """
-    chosen_in, chosen_out = choices.get("input", {}), choices.get("output", {})
-    port = picture_port(file, session, chosen_in.get("tensor"))
+    said = said_by(file, session)
+    told_in, told_out = (Told(said.get(side, {}), choices.get(side, {})) for side in ("input", "output"))
+    port = picture_port(file, session, told_in.values.get("tensor"))
     states, constants = other_inputs(file, session, port.name)
     dtype = dtype_of(file, port)
-    specs = [replace(spec, **chosen_in) for spec in specs_to_try(file, session, port, dtype)]
+    specs = [replace(spec, **told_in.values) for spec in specs_to_try(file, session, port, dtype)]
     feed = {**constants, **{state.input: state.start for state in states}}
     trial = try_out(file, session, port, list(dict.fromkeys(specs)), dtype, feed)
     remembered = {state.output for state in states}
-    output, reasons = guess_output(file, session, trial, remembered, chosen_out)
-    guesses = [*input_guesses(port, trial.spec, dtype, session, chosen_in), *reasons]
+    output, reasons = guess_output(file, session, trial, remembered, told_out)
+    guesses = [*input_guesses(port, trial.spec, dtype, session, told_in), *reasons]
     guesses += [Guess("remembers", f"{state.input}, {state.output}", "names") for state in states]
     guesses += [Guess("constant", f"{name} {CONSTANTS[name]}", "known_name") for name in constants]
     return Ports(port.name, str(output.tensor), trial.spec, output, dtype, states, constants, choices, tuple(guesses))
@@ -225,7 +246,7 @@ def try_out(
     raise ModelRefused("model.open_size", file=file, found=describe([port]), tried=tried, detail=detail)
 
 
-def input_guesses(port: Any, spec: InputSpec, dtype: Dtype, session: Session, chosen: Mapping[str, Any]) -> list[Guess]:
+def input_guesses(port: Any, spec: InputSpec, dtype: Dtype, session: Session, told: Told) -> list[Guess]:
     """Why the input is taken for what it is."""
     is_certain = len(layouts_of(port.shape)) == 1
     sides = port.shape[2:] if spec.layout == "NCHW" else port.shape[1:3]
@@ -239,18 +260,17 @@ def input_guesses(port: Any, spec: InputSpec, dtype: Dtype, session: Session, ch
         "channels": Guess("colours", spec.channels, "usual"),
         "scale": Guess("values", scale, values),
     }
-    belongs = {"height": "width", "mean": "scale", "std": "scale"}
-    changed = {belongs.get(name, name) for name in chosen}
-    return [replace(guess, reason="chosen") if name in changed else guess for name, guess in picked.items()]
+    return told.reasons(picked, {"height": "width", "mean": "scale", "std": "scale"})
 
 
 # What comes out
 
 
 def guess_output(
-    file: str, session: Session, trial: Trial, remembered: set[str], chosen: Mapping[str, Any]
+    file: str, session: Session, trial: Trial, remembered: set[str], told: Told
 ) -> tuple[OutputSpec, list[Guess]]:
     """Rules 5 and 6: the output that is the mask, and what its numbers mean."""
+    chosen = told.values
     found = candidates(session, trial, remembered, chosen)
     if not found:
         raise ModelRefused("model.no_mask", file=file, found=describe(session.get_outputs()))
@@ -270,8 +290,7 @@ def guess_output(
         "kind": Guess("kind", spec.kind, kind_reason),
         "channel": Guess("person", person, classes.reason),
     }
-    changed = {"channel" if name == "inverted" else name for name in chosen}
-    return spec, [replace(guess, reason="chosen") if name in changed else guess for name, guess in reasons.items()]
+    return spec, told.reasons(reasons, {"inverted": "channel"})
 
 
 def candidates(session: Session, trial: Trial, remembered: set[str], chosen: Mapping[str, Any]) -> list[Candidate]:

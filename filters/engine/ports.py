@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ...models import feeding
 from ...models.catalog import ConstantSpec, InputSpec, ModelEntry, OutputSpec, StateSpec
+from ...models.choices import Chosen
 from ...models.trust import ModelRefused
 from .prepare import Dtype
 
@@ -63,17 +65,47 @@ class Ports:
 
 
 def ports_of_entry(file: str, session: onnxruntime.InferenceSession, entry: ModelEntry) -> Ports:
-    """The ports that a catalogue entry tells; refuses what the graph does not confirm.
+    """The ports that a catalogue entry tells, and before it the file itself; refuses what the graph does not confirm.
 
-    Codes: model.input_shape, model.input_type, model.more_inputs, model.output_shape.
+    Codes: model.feeding, model.input_shape, model.input_type, model.more_inputs, model.output_shape.
     """
-    name, dtype = check_input(file, session, entry.input)
+    said = said_by(file, session)
+    takes, gives = replace(entry.input, **said.get("input", {})), replace(entry.output, **said.get("output", {}))
+    name, dtype = check_input(file, session, takes)
     states = tuple(check_state(file, session, spec) for spec in entry.recurrence)
     constants = {spec.input: check_constant(file, session, spec) for spec in entry.constants}
     known = {name, *constants, *(state.input for state in states)}
     refuse_unknown(file, [port for port in session.get_inputs() if port.name not in known])
-    output = output_name(file, session, entry.output)
-    return Ports(name, output, entry.input, entry.output, dtype, states, constants)
+    return Ports(name, output_name(file, session, gives), takes, gives, dtype, states, constants)
+
+
+def said_by(file: str, session: onnxruntime.InferenceSession) -> Chosen:
+    """What the file says itself of how it is fed and read; refuses (model.feeding) what can't be used."""
+    return feeding.read(session.get_modelmeta().custom_metadata_map, file)
+
+
+def as_choices(ports: Ports) -> Chosen:
+    """Everything that can be chosen of an own file, or said by a file of itself, as these ports have it."""
+    takes, gives = ports.input, ports.output
+    return {
+        "input": {
+            "tensor": ports.input_name,
+            "width": takes.width,
+            "height": takes.height,
+            "layout": takes.layout,
+            "channels": takes.channels,
+            "scale": takes.scale,
+            "mean": takes.mean,
+            "std": takes.std,
+        },
+        "output": {
+            "tensor": ports.output_name,
+            "kind": gives.kind,
+            "layout": gives.layout,
+            "channel": gives.channel,
+            "inverted": gives.inverted,
+        },
+    }
 
 
 def check_input(file: str, session: onnxruntime.InferenceSession, spec: InputSpec) -> tuple[str, Dtype]:

@@ -9,6 +9,7 @@ a ratio of 1 too. It is converted from published weights; our training knows no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -184,6 +185,8 @@ class RobustVideoMatting(nn.Module):
     The frame is RGB [N,3,H,W] in 0..1; the network itself sees it at `downsample_ratio` of its sides.
     """
 
+    divisor: ClassVar = 1
+    published_names: ClassVar[Sequence[tuple[str, str]]] = ()
     input_names: ClassVar = ("src", "r1i", "r2i", "r3i", "r4i", "downsample_ratio")
     output_names: ClassVar = ("fgr", "pha", "r1o", "r2o", "r3o", "r4o")
 

@@ -24,12 +24,11 @@ from ...filters.cli.preview import SAMPLE
 from ...filters.cli.table import table
 from ...filters.engine import guess, providers
 from ...filters.engine.network import InferenceError, Network, find_ports, self_test
-from ...filters.engine.ports import Ports
+from ...filters.engine.ports import Ports, as_choices
 from ...filters.engine.runtime_errors import load_refusal
 from ...filters.engine.sample_pictures import noise_picture, self_test_picture
-from .. import onnx_guard, trust
+from .. import feeding, onnx_guard, trust
 from ..atomic import replace_file
-from ..choices import Chosen, save_choices
 from ..refusal import ModelRefused
 from ..training.cost import time_side_by_side
 from ..training.manifest import MASK_FOLDERS, PICTURE_FOLDERS
@@ -287,8 +286,9 @@ def check_target(original: Original, name: str, out: Path) -> None:
 
 
 def serialised(model: onnx.ModelProto, original: Original, done: str) -> bytes:
-    """A copy's bytes, with what the original says about itself, what it was, and what was done to it."""
+    """A copy's bytes, with what the original says about itself, how it is fed, what it was, and what was done to it."""
     said = {each.key: each.value for each in onnx.load_from_string(original.model.data).metadata_props}
+    said |= feeding.metadata(as_choices(original.version.ports))
     said |= {"derived_from": f"{original.model.name}, SHA-256 {original.model.sha256}", "derived_by": done}
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, said)
@@ -296,68 +296,31 @@ def serialised(model: onnx.ModelProto, original: Original, done: str) -> bytes:
 
 
 def write(copy: Version, original: Original, out: Path) -> None:
-    """Put the copy into its place in one step, note how it is fed, and say what to do next."""
+    """Put the copy into its place in one step, and say what to do next.
+
+    CommandError if the engine would feed it otherwise than the original.
+    """
+    if not is_fed_alike(copy):
+        raise CommandError("As an own file it would be fed otherwise than the original, and so can't be used.")
     try:
         replace_file(out, copy.data)
-        is_noted = keep_feeding(copy)
     except OSError as error:
         raise CommandError(f"{out} can't be written: {error.strerror or error}.") from error
-    except ModelRefused as refusal:
-        raise CommandError(commands.words(refusal)) from refusal
     entry = original.model.entry
     print(f"{out}: {len(copy.data):,} bytes\nSHA-256 {copy.network.sha256}")
     if entry is not None:
         print(f"It remains under the licence of the original: {entry.license}.")
-    print("It is a file of your own now, which nobody has vouched for.", end=" ")
-    print("How it is fed is noted for this digest." if is_noted else "How it is fed shows in its graph.")
+    print("It is a file of your own now, which nobody has vouched for. It says itself how it is fed.")
     print(f"Next: models import {out}, and look at models preview {out}")
 
 
-def keep_feeding(copy: Version) -> bool:
-    """Keep what the original's entry (or owner) says of feeding it, if the copy as an own file would be fed otherwise.
-
-    Whether there was anything to keep. CommandError if nothing that can be kept makes it right.
-    """
-    if is_fed_alike(copy, {}):
-        return False
-    chosen = choices_of(copy.ports)
-    if not is_fed_alike(copy, chosen):
-        raise CommandError("As an own file it would be fed otherwise than the original, and so can't be used.")
-    save_choices(copy.network.sha256, chosen)
-    return True
-
-
-def is_fed_alike(copy: Version, chosen: Chosen) -> bool:
-    """Whether the engine, with these choices, takes the copy for what the original is."""
+def is_fed_alike(copy: Version) -> bool:
+    """Whether the engine takes the copy, as an own file, for what the original is."""
     try:
-        found = guess.guess_ports("", copy.session, chosen)
+        found = guess.guess_ports("", copy.session, {})
     except ModelRefused:
         return False
-    return choices_of(found) == choices_of(copy.ports) and told(found) == told(copy.ports)
-
-
-def choices_of(ports: Ports) -> Chosen:
-    """Everything that can be chosen of an own file, as these ports have it."""
-    takes, gives = ports.input, ports.output
-    return {
-        "input": {
-            "tensor": ports.input_name,
-            "width": takes.width,
-            "height": takes.height,
-            "layout": takes.layout,
-            "channels": takes.channels,
-            "scale": takes.scale,
-            "mean": takes.mean,
-            "std": takes.std,
-        },
-        "output": {
-            "tensor": ports.output_name,
-            "kind": gives.kind,
-            "layout": gives.layout,
-            "channel": gives.channel,
-            "inverted": gives.inverted,
-        },
-    }
+    return as_choices(found) == as_choices(copy.ports) and told(found) == told(copy.ports)
 
 
 def told(ports: Ports) -> tuple[set[tuple[str, str]], set[str]]:

@@ -24,6 +24,7 @@ import onnx
 import torch
 
 from ...filters.cli.errors import CommandError
+from .. import feeding
 from ..catalog import CatalogError, load_catalog
 from .checkpoint import Restored, halve, noise_pictures, parse_size, restore, write_weights
 from .cost import count_macs
@@ -79,6 +80,7 @@ def describe(restored: Restored, model: onnx.ModelProto) -> dict[str, str]:
         "input": f"float32 NCHW RGB, 0..1, {restored.width}x{restored.height}",
         "output": f"float32 logits, {columns}x{rows}; the sigmoid gives the person probability",
         "licence": LICENCE,
+        **feeding.metadata(feeding.of_our_network(INPUT_NAME, restored.width, restored.height, OUTPUT_NAME)),
     }
 
 

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", metavar="WxH", help="input size in pixels, where the file leaves it open")
     add("--architecture", metavar="NAME", help="for PyTorch weights: the network that they belong to")
     add("--option", metavar="KEY=VALUE", action="append", default=[], help="an option of the architecture; repeatable")
+    add("--input", metavar="NAME=SHAPE", action="append", default=[],
+        help="for TorchScript with a memory: the shape of a further input, h=1x16x36x64; repeatable")  # fmt: skip
     add("--as", dest="model", metavar="ID", help="it is this model of the catalogue, which says how to feed it")
     add("--pictures", metavar="FILE", type=Path, nargs="+", default=[], help="pictures to compare on")
     add("--allowed-difference", metavar="PART", type=part, default=ALLOWED_DIFFERENCE,
@@ -62,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
             f"{options.source}: a {kind.value} is a program. It must run here to be converted, and can do anything."
         )
         raise CommandError(f"{message} If you know where it comes from, add --trust.")
+    if options.input and kind is not Format.TORCHSCRIPT:
+        raise CommandError(f"--input is for TorchScript: a {kind.value} says itself what it takes.", 2)
     if options.out.suffix == ".tflite":
         return to_tflite_file(options, kind)
     if kind is Format.ONNX:
@@ -124,7 +128,7 @@ def as_typed(options: argparse.Namespace) -> list[str]:
     """The arguments that these options come from."""
     typed = [f"--allowed-difference={options.allowed_difference}", f"--allowed-flips={options.allowed_flips}"]
     typed += [f"--{name}={value}" for name in ("size", "architecture") if (value := getattr(options, name))]
-    typed += [f"--option={text}" for text in options.option]
+    typed += [f"--{name}={text}" for name in ("option", "input") for text in getattr(options, name)]
     typed += [f"--as={options.model}"] if options.model else []
     typed += ["--trust"] if options.trust else []
     typed += ["--pictures", *map(str, options.pictures)] if options.pictures else []

@@ -22,6 +22,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ....filters.cli.errors import CommandError
+from ...choices import Chosen
 from ...sizes import parse_size
 from .finish import first_line
 from .formats import Format
@@ -50,6 +51,11 @@ class TensorFlowSource:
         self._specs = [fixed(self._tf, spec, size, path) for spec in specs]
         self._function = self._tf.function(function, input_signature=self._specs)
         self._names: list[str] = []
+
+    @property
+    def feeding(self) -> Chosen:
+        """The file does not tell."""
+        return {}
 
     @property
     def runtime(self) -> str:

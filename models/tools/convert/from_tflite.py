@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ....filters.cli.errors import CommandError
+from ...choices import Chosen
 from .source import Feed, hushed
 from .tflite_file import Network, names_of, parse, read_network, schema
 from .tflite_graph import Graph
@@ -32,6 +33,11 @@ class TFLiteSource:
         self._data = path.read_bytes()
         self._network = read_network(self._data, self._file)
         self._interpreter: Any = None
+
+    @property
+    def feeding(self) -> Chosen:
+        """The file does not tell."""
+        return {}
 
     @property
     def runtime(self) -> str:

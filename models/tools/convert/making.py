@@ -11,7 +11,7 @@ import onnxruntime
 
 from ....filters.cli.errors import CommandError
 from ....filters.cli.models import catalogue
-from ... import onnx_ports, trust
+from ... import feeding, onnx_ports, trust
 from ...atomic import replace_file
 from ...catalog import ModelEntry
 from .finish import finished, open_as_engine
@@ -26,7 +26,7 @@ def make_onnx(options: argparse.Namespace, kind: Format) -> int:
     """Convert to ONNX, compare, write, and say what to do next."""
     entry = entry_of(options)
     source = open_source(options, kind)
-    data = finished(source.to_onnx(), origin(options.source, kind))
+    data = finished(source.to_onnx(), origin(options.source, kind) | feeding.metadata(source.feeding))
     session = open_as_engine(data, options.out.name)
     examples = make_examples(session, options.out.name, entry, options.pictures)
     names = [port.name for port in session.get_outputs()]
@@ -52,9 +52,23 @@ def open_source(options: argparse.Namespace, kind: Format) -> Source:
         from .from_tensorflow import TensorFlowSource
 
         return TensorFlowSource(options.source, kind, options.size, options.trust)
-    from .from_torch import open_torch
+    return open_torch(options, kind)
 
-    return open_torch(options.source, kind, options.architecture, options.option, options.size)
+
+def open_torch(options: argparse.Namespace, kind: Format) -> Source:
+    """A PyTorch file of any kind. CommandError says what is wrong with it, or what to add."""
+    if kind is Format.STATE_DICT:
+        from .torch_weights import from_weights, parse_options
+
+        return from_weights(options.source, options.architecture, parse_options(options.option), options.size)
+    from .torch_programs import from_exported, from_torchscript
+
+    if options.architecture or options.option:
+        message = f"{options.source} is a whole network: --architecture and --option are for files of weights."
+        raise CommandError(message)
+    if kind is Format.TORCHSCRIPT:
+        return from_torchscript(options.source, options.size, options.input)
+    return from_exported(options.source, options.size)
 
 
 def make_tflite(options: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import onnx
 from numpy.typing import NDArray
 
+from ...choices import Chosen
+
 Feed = Mapping[str, NDArray[Any]]  # tensors by the names of the ONNX file's inputs
 
 OPSET, NEWEST_IR = 17, 10  # what all ONNX Runtimes that the engine may meet can run
@@ -18,6 +20,11 @@ OPSET, NEWEST_IR = 17, 10  # what all ONNX Runtimes that the engine may meet can
 
 class Source(Protocol):
     """A network in the format it came in."""
+
+    @property
+    def feeding(self) -> Chosen:
+        """What is known of how the ONNX file is fed and read; it will say so itself."""
+        ...
 
     @property
     def runtime(self) -> str:

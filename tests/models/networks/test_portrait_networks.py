@@ -14,7 +14,7 @@ from background_filter.models.networks import NETWORKS, create
 from background_filter.models.networks.blocks import PortraitInput
 from background_filter.models.networks.extremec3 import dilated_view
 from background_filter.models.networks.sinet import shuffle
-from background_filter.models.tools.convert.from_torch import renamed
+from background_filter.models.tools.convert.torch_weights import renamed
 
 
 @pytest.mark.parametrize("entry", ["sinet_224", "sinet_320", "extremec3"])

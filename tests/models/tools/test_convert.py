@@ -28,9 +28,9 @@ from background_filter.models import networks
 from background_filter.models.catalog import load_catalog
 from background_filter.models.tools.convert import ALLOWED_DIFFERENCE, ALLOWED_FLIPS
 from background_filter.models.tools.convert.from_tflite import pack
-from background_filter.models.tools.convert.from_torch import from_weights, renamed
 from background_filter.models.tools.convert.parity import Bounds, OutputParity, compare, make_examples, share_of_flips
 from background_filter.models.tools.convert.tflite_file import names_of, parse
+from background_filter.models.tools.convert.torch_weights import from_weights, renamed
 from background_filter.models.training.pictures import read_picture, resize
 from background_filter.models.trust import read_model
 from background_filter.tests.engine import shaped_nets

@@ -17,10 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 from background_filter.filters.cli.errors import CommandError
 from background_filter.filters.cli.models_parser import run_tool
 from background_filter.filters.cli.preview import SAMPLE
+from background_filter.filters.engine.ports import as_choices
 from background_filter.models import trust
 from background_filter.models.places import ROOT
 from background_filter.models.tools import quantize
-from background_filter.models.tools.compare import choices_of, read_original
+from background_filter.models.tools.compare import read_original
 from background_filter.models.training.quantise import METHODS, CannotQuantiseError
 from background_filter.tests.models.tools.copies import install, mask_of, ports_as_own_file, typed_on_the_page
 
@@ -62,7 +63,7 @@ def test_a_smaller_copy_is_fed_as_the_original(
     assert out.stat().st_size < share * source.stat().st_size
     assert "agreement with the original on one portrait" in said and trust.digest_file(out) in said
     entry, own = read_original(model).version.ports, ports_as_own_file(out)
-    assert choices_of(own) == choices_of(entry)
+    assert as_choices(own) == as_choices(entry)
     assert [each.output for each in own.states] == [each.output for each in entry.states]
     assert np.abs(mask_of(str(out)).astype(int) - mask_of(model)).mean() < 5
 
