@@ -43,15 +43,6 @@ def engine(config: Path) -> Iterator[RunningEngine]:
     running.process.wait()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Two that wait for each other take longer on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
 def same_config(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the fixture of all tests of models, which gives each test a folder of its own."""

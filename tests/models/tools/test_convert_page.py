@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from background_filter.filters.cli import commands
-from background_filter.models import networks
+from background_filter.models import networks, store
+from background_filter.models.catalog import load_catalog
 from background_filter.models.places import ROOT
 
 PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
@@ -32,11 +33,18 @@ def test_its_commands_do_what_it_says(
         warnings.simplefilter("ignore")
         small = torch.nn.Conv2d(3, 1, 3, padding=1).eval()
         torch.jit.trace(small, torch.zeros(1, 3, 144, 256)).save("network.torchscript")
-    assert len(TYPED) == 7
+    torch.save(networks.create("modnet").state_dict(), "modnet_photographic_portrait_matting.ckpt")
+    torch.save(networks.create_any("rvm_mobilenetv3").state_dict(), "rvm_mobilenetv3.pth")
+    assert len(TYPED) == 12
     for words in TYPED:
         if IN_TENSORFLOW in words:
             continue
         arguments = [words[0], "--here", *words[1:]] if words[1] == "convert" else [*words, "--trust"]
         assert commands.run(arguments) == 0, capsys.readouterr()
-    for name in ("landscape.onnx", "landscape.tflite", "u2netp_own.onnx", "sinet_own.onnx", "network.onnx"):
+    written = {words[3] for words in TYPED if words[1] == "convert" and IN_TENSORFLOW not in words}
+    assert len(written) == 7
+    for name in written:
         assert Path(name).stat().st_size > 0
+    for words in TYPED:
+        if words[1] == "import":
+            assert store.state_of(load_catalog()[words[4]]).vouched_by == "user"
