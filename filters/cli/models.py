@@ -2,6 +2,7 @@
 """What the commands of ``models`` do."""
 
 import difflib
+import shlex
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from ...models import places, store, trust
 from ...models.catalog import CatalogError, ModelEntry, find_model, load_catalog
 from ...models.fetch import Expected, FetchError, Patience
 from ...models.fetch import fetch as fetch_file
+from ...models.networks import architecture_of
 from ...models.refusal import ModelRefused
 from ..locale import text
 from .errors import CommandError
@@ -92,8 +94,19 @@ def fetch(name: str, may_trust: bool, patience: Patience | None = None) -> int:
         return accept_fetched(entry, target, may_trust)
     known = "which its publisher names" if download.sha256 else download.digest_note
     print(f"{target}\nSHA-256 {sha256}\n({known})")
-    print(f"It is {FORMATS[download.format]}: it must be converted to ONNX before it can run: models convert --help")
+    print(f"It is {FORMATS[download.format]}: it must be converted to ONNX before it can run. {way_on(entry, target)}")
     return 0
+
+
+def way_on(entry: ModelEntry, path: Path) -> str:
+    """The commands to type for a file that was fetched, if `models convert` knows its format and network."""
+    assert entry.download is not None
+    if entry.download.format != "tflite" and architecture_of(entry.id) is None:
+        return f"`models convert` can't do that with this one. Its page: {entry.source}"
+    steps = (f"convert {shlex.quote(str(path))} {entry.file}", f"import {entry.file}")
+    return "\n    ".join(
+        ["Type:", *(f"python3 obs_background_filter.py models {step} --as {entry.id}" for step in steps)]
+    )
 
 
 def accept_fetched(entry: ModelEntry, path: Path, may_trust: bool) -> int:

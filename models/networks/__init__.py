@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where a network is defined, its options, the size (pixels) it is trained at unless told otherwise, its source."""
+    """Where a network is defined, its options, the size (pixels) it is trained at unless told otherwise, its source.
+
+    `models` are those of the catalogue whose published PyTorch weights belong to it.
+    """
 
     module: str
     class_name: str
@@ -31,6 +34,7 @@ class Architecture:
     options: Mapping[str, Any] = field(default_factory=dict)
     width: int = 256
     height: int = 144
+    models: tuple[str, ...] = ()
 
     def network_class(self) -> Any:
         """The class, imported now."""
@@ -68,11 +72,11 @@ NETWORKS: dict[str, Architecture] = {
     ),
     "extremec3": Architecture(
         "extremec3", "ExtremeC3Net", "arXiv:1908.03093", "dilated depthwise convolutions, 38 thousand weights",
-        width=224, height=224,
+        width=224, height=224, models=("extremec3",),
     ),
     "modnet": Architecture(
         "modnet", "MODNet", "arXiv:2011.11961", "portrait matting: person, details near the edge, and both joined",
-        width=512, height=512,
+        width=512, height=512, models=("modnet",),
     ),
     "segnet": Architecture(
         "segnet", "SegNet", "arXiv:1511.00561", "unpooling by remembered indices, ResNet-18 encoder",
@@ -83,21 +87,31 @@ NETWORKS: dict[str, Architecture] = {
     ),
     "sinet": Architecture(
         "sinet", "SINet", "arXiv:1911.09099", "squeezed views and a decoder that blocks detail, 87 thousand weights",
-        width=224, height=224,
+        width=224, height=224, models=("sinet_224",),
     ),
     "u2net": Architecture(
-        "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the large one", width=320, height=320
+        "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the large one", width=320, height=320,
+        models=("u2net", "u2net_human"),
     ),
     "u2net_light": Architecture(
-        "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the light one", U2NET_LIGHT, 320, 320
+        "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the light one", U2NET_LIGHT, 320, 320, ("u2netp",)
     ),
 }  # fmt: skip
 RECURRENT: dict[str, Architecture] = {
     "rvm_mobilenetv3": Architecture(
-        "rvm", "RobustVideoMatting", "arXiv:2108.11515", "video matting with a memory, on MobileNetV3"
+        "rvm",
+        "RobustVideoMatting",
+        "arXiv:2108.11515",
+        "video matting with a memory, on MobileNetV3",
+        models=("rvm_mobilenetv3",),
     ),
 }
 CONVERTIBLE = {**NETWORKS, **RECURRENT}
+
+
+def architecture_of(model: str) -> str | None:
+    """The architecture that the published PyTorch weights of a model of the catalogue belong to, if it is here."""
+    return next((name for name, architecture in CONVERTIBLE.items() if model in architecture.models), None)
 
 
 def create(name: str, **options: Any) -> MaskNetwork:

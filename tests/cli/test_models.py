@@ -179,9 +179,18 @@ def test_a_file_to_be_converted_is_kept_apart(known: Catalogue, capsys) -> None:
     assert run("fetch", "net") == 0
     said = capsys.readouterr().out
     assert "must be converted" in said and sha256(GOOD) in said
+    assert f"models convert {originals_folder() / 'net--net.onnx'} net.onnx --as net\n" in said
+    assert "models import net.onnx --as net\n" in said
     assert [path.name for path in originals_folder().iterdir() if path.suffix == ".onnx"] == ["net--net.onnx"]
     assert trust.trust_records() == []
     assert run("remove", "net") == 0
+
+
+def test_a_file_that_convert_can_not_read_says_so(known: Catalogue, capsys) -> None:
+    known(kind="tfjs")
+    assert run("fetch", "net") == 0
+    said = capsys.readouterr().out
+    assert "a TensorFlow.js model" in said and "can't do that with this one" in said and "--as net" not in said
 
 
 def test_a_model_without_a_link_tells_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:

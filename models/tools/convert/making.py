@@ -60,7 +60,8 @@ def open_torch(options: argparse.Namespace, kind: Format) -> Source:
     if kind is Format.STATE_DICT:
         from .torch_weights import from_weights, parse_options
 
-        return from_weights(options.source, options.architecture, parse_options(options.option), options.size)
+        others = parse_options(options.option)
+        return from_weights(options.source, options.architecture, others, options.size, options.model)
     from .torch_programs import from_exported, from_torchscript
 
     if options.architecture or options.option:

@@ -28,13 +28,22 @@ State = Mapping[str, torch.Tensor]
 Network = MaskNetwork | RobustVideoMatting
 
 
-def from_weights(path: Path, name: str | None, options: dict[str, Any], size: str | None) -> TorchSource:
-    """A file of weights, or a checkpoint of our own training, which says its architecture itself."""
+def from_weights(
+    path: Path, name: str | None, options: dict[str, Any], size: str | None, model: str | None = None
+) -> TorchSource:
+    """A file of weights, or a checkpoint of our own training, which says its architecture itself.
+
+    Without a ``name`` the architecture is that of the catalogue's ``model``.
+    """
     found = read_weights(path)
     sides = parse_size(size) if size else None
     if "average" in found:
         restored = restore(path, sides, name)
         return mask_source(restored.network, restored.width, restored.height)
+    usual = networks.architecture_of(model) if model else None
+    if name and usual and name != usual:
+        raise CommandError(f"--as {model}: its weights belong to --architecture {usual}, not to {name}.", 2)
+    name = name or usual
     if name is None:
         known = ", ".join(networks.CONVERTIBLE)
         message = f"{path} holds weights alone. Say which network they belong to: --architecture NAME, one of {known}."

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from background_filter.models.networks import NETWORKS, create
+from background_filter.models.catalog import load_catalog
+from background_filter.models.networks import CONVERTIBLE, NETWORKS, architecture_of, create
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -83,3 +84,9 @@ def test_importing_the_registry_imports_neither_torch_nor_monai() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(ROOT)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_architectures_name_models_of_the_catalogue_each_once() -> None:
+    named = [model for architecture in CONVERTIBLE.values() for model in architecture.models]
+    assert len(named) == len(set(named)) and set(named) <= set(load_catalog())
+    assert architecture_of("sinet_224") == "sinet" and architecture_of("person_fast_256x144") is None

@@ -334,7 +334,11 @@ def test_a_pickle_that_would_run_code_is_not_opened(tmp_path: Path, convert: Con
         (["--architecture", "unet_light", "--size", "100x100"], "multiples of"),
         (["--architecture", "unet_light", "--size", "big"], "expected WIDTHxHEIGHT"),
         (["--architecture", "unet_light", "--as", "nothing"], "there is no model “nothing”"),
-        (["--architecture", "unet_light", "--size", "64x64", "--as", "u2net"], "can't be fed with pictures"),
+        (["--architecture", "unet_light", "--size", "64x64", "--as", "u2netp"], "belong to --architecture u2net_light"),
+        (
+            ["--architecture", "unet_light", "--size", "64x64", "--as", "rvm_mobilenetv3_tf"],
+            "can't be fed with pictures",
+        ),
         (["--architecture", "unet_light", "--size", "64x64", "--pictures", "none.jpg"], "none.jpg"),
     ],
 )

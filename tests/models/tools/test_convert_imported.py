@@ -53,10 +53,11 @@ def typed(*words: object) -> None:
     assert commands.run(["models", *map(str, words)]) == 0, words
 
 
-def convert_and_import(weights: Path, architecture: str, model: str, *more: object) -> None:
+def convert_and_import(weights: Path, architecture: str | None, model: str, *more: object) -> None:
     """The two commands of docs/models.md."""
     out = weights.parent / f"{model}_own.onnx"
-    typed("--here", "convert", weights, out, "--architecture", architecture, *more)
+    named = ("--as", model) if architecture is None else ("--architecture", architecture)
+    typed("--here", "convert", weights, out, *named, *more)
     typed("import", out, "--as", model, "--trust")
 
 
@@ -127,7 +128,7 @@ def test_robust_video_matting_by_its_published_weights(
     torch.nn.init.zeros_(last.bias)
     weights = tmp_path / "rvm_mobilenetv3.pth"
     torch.save(network.state_dict(), weights)
-    convert_and_import(weights, "rvm_mobilenetv3", "rvm_mobilenetv3")
+    convert_and_import(weights, None, "rvm_mobilenetv3")
     pictures = photographs(shared_folder)
     masks = masks_of(engine, "rvm_mobilenetv3", pictures)
     assert_same_people(masks, pictures, file, shared_folder, 0.97)
