@@ -104,9 +104,8 @@ def way_on(entry: ModelEntry, path: Path) -> str:
     if entry.download.format != "tflite" and architecture_of(entry.id) is None:
         return f"`models convert` can't do that with this one. Its page: {entry.source}"
     steps = (f"convert {shlex.quote(str(path))} {entry.file}", f"import {entry.file}")
-    return "\n    ".join(
-        ["Type:", *(f"python3 obs_background_filter.py models {step} --as {entry.id}" for step in steps)]
-    )
+    program = "python3 obs_background_filter.py models"
+    return "\n    ".join(["Type:", *(f"{program} {step} --as {entry.id}" for step in steps)])
 
 
 def accept_fetched(entry: ModelEntry, path: Path, may_trust: bool) -> int:

@@ -15,7 +15,7 @@ from background_filter.filters.cli import commands, models
 from background_filter.models import trust
 from background_filter.models.catalog import Download, ModelEntry, default_model_id, load_catalog
 from background_filter.models.fetch import Patience
-from background_filter.models.places import originals_folder, shipped_models_folder, user_models_folder
+from background_filter.models.places import ROOT, originals_folder, shipped_models_folder, user_models_folder
 from background_filter.tests.models.product import GOOD, OTHER, sha256
 from background_filter.tests.models.server import Publisher, published
 
@@ -191,6 +191,33 @@ def test_a_file_that_convert_can_not_read_says_so(known: Catalogue, capsys) -> N
     assert run("fetch", "net") == 0
     said = capsys.readouterr().out
     assert "a TensorFlow.js model" in said and "can't do that with this one" in said and "--as net" not in said
+
+
+def test_the_commands_of_the_page_for_files(
+    known: Catalogue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    """docs/models.md as it stands, up to converting, and removing; every question is answered with yes."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    before, _, after = page.partition("## Converting")
+    command = r"^python3 obs_background_filter\.py models ((?:fetch|trust|import|remove) .+)$"
+    typed = re.findall(command, before, re.MULTILINE) + re.findall(command.replace("import|", ""), after, re.MULTILINE)
+    assert len(typed) == 6
+    known()
+    fetched = load_catalog()["pp_humanseg"]
+    download = Download(publisher.url, "onnx", "Theirs.", sha256(GOOD))
+    changed = {**load_catalog(), fetched.id: dataclasses.replace(fetched, download=download)}
+    monkeypatch.setattr(models, "load_catalog", lambda: changed)
+    monkeypatch.setattr(models, "find_model", changed.get)
+    monkeypatch.chdir(tmp_path)
+    user_models_folder().mkdir(parents=True)
+    (user_models_folder() / "u2netp.onnx").write_bytes(GOOD)
+    Path("my_network.onnx").write_bytes(OTHER)
+    Path("modnet.onnx").write_bytes(GOOD)
+    for line in typed:
+        monkeypatch.setattr("sys.stdin", Typist("yes\n"))
+        assert run(*line.split()) == 0, (line, capsys.readouterr())
+    kept = {path.name for path in user_models_folder().glob("*.onnx")}
+    assert kept == {changed[fetched.id].file, "my_network.onnx", "modnet.onnx"}
 
 
 def test_a_model_without_a_link_tells_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
