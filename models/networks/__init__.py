@@ -2,9 +2,9 @@
 """The networks that this project trains: `create` makes one by its name in `NETWORKS`.
 
 Every one of these takes float32 RGB [N,3,H,W] in 0..1, H and W multiples of its `divisor`, and returns logits
-[N,1,H/s,W/s], s being its `output_stride`; in training mode a list of logits, the main ones first. Those in `RECURRENT`
-remember earlier frames: they are converted from published weights, not trained here. Nothing is imported before a
-network is asked for; only `segresnet` needs MONAI.
+[N,1,H/s,W/s], s being its `output_stride`; in training mode a list of logits, the main ones first. Those in `PUBLISHED`
+are converted from weights that others have trained; they are not trained here. Nothing is imported before a network is
+asked for; only `segresnet` needs MONAI.
 """
 
 from __future__ import annotations
@@ -97,7 +97,16 @@ NETWORKS: dict[str, Architecture] = {
         "u2net", "U2Net", "arXiv:2005.09007", "nested U-Net, the light one", U2NET_LIGHT, 320, 320, ("u2netp",)
     ),
 }  # fmt: skip
-RECURRENT: dict[str, Architecture] = {
+PUBLISHED: dict[str, Architecture] = {
+    "deeplabv3_mnv3": Architecture(
+        "deeplab",
+        "TorchvisionDeepLab",
+        "arXiv:1706.05587",
+        "torchvision's on MobileNetV3, the classes of Pascal VOC",
+        width=520,
+        height=520,
+        models=("deeplabv3_mnv3",),
+    ),
     "rvm_mobilenetv3": Architecture(
         "rvm",
         "RobustVideoMatting",
@@ -106,7 +115,7 @@ RECURRENT: dict[str, Architecture] = {
         models=("rvm_mobilenetv3",),
     ),
 }
-CONVERTIBLE = {**NETWORKS, **RECURRENT}
+CONVERTIBLE = {**NETWORKS, **PUBLISHED}
 
 
 def architecture_of(model: str) -> str | None:

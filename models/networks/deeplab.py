@@ -17,8 +17,22 @@ from torch.nn import functional
 
 from .backbones import build_backbone
 from .blocks import MaskNetwork, convolution, resize_like, separable_convolution
+from .mobilenet_v3 import MobileNetV3
 
 LOW_LEVEL_CHANNELS = 48  # of the decoder's skip (V3+ paper, section 4.1)
+# Torchvision's names of its DeepLabV3 on MobileNetV3 (deeplabv3_mobilenet_v3_large-fc3c493d.pth).
+TORCHVISION_NAMES = (
+    (r"^backbone\.(\d+)\.", r"backbone.features.\1."),
+    (r"^classifier\.0\.convs\.4\.1\.", "pyramid.whole.0."),
+    (r"^classifier\.0\.convs\.4\.2\.", "pyramid.whole.1."),
+    (r"^classifier\.0\.convs\.", "pyramid.views."),
+    (r"^classifier\.0\.project\.", "pyramid.mix."),
+    (r"^classifier\.1\.", "mix.0."),
+    (r"^classifier\.2\.", "mix.1."),
+    (r"^classifier\.4\.", "head."),
+    (r"^aux_classifier\.(0|1)\.", r"auxiliary.\1."),
+    (r"^aux_classifier\.4\.", "auxiliary.3."),
+)
 
 
 class PyramidPooling(nn.Module):
@@ -59,6 +73,30 @@ class DeepLabV3(MaskNetwork):
         """Logits [N,classes,H/2,W/2]."""
         features = self.backbone(picture)[-1]
         return [self.at_output_size(self.head(self.pyramid(features)), picture)]
+
+
+class TorchvisionDeepLab(MaskNetwork):
+    """Torchvision's DeepLabV3 on MobileNetV3: logits at full resolution; any H and W.
+
+    It mixes the pyramid once more by 3x3, and takes at a stride of 16 the rates that the paper has for 8. `auxiliary`
+    is there for the published file, which holds it; only training would need it.
+    """
+
+    published_names = TORCHVISION_NAMES
+
+    def __init__(self, channels: int = 256, classes: int = 21) -> None:
+        super().__init__()
+        self.backbone = MobileNetV3()
+        self.pyramid = PyramidPooling(self.backbone.channels[-1], channels, backbone_stride=8, separable=False)
+        self.mix = convolution(channels, channels)
+        self.head = nn.Conv2d(channels, classes, 1)
+        inputs = self.backbone.channels[2]
+        self.auxiliary = nn.Sequential(*convolution(inputs, inputs // 4), nn.Conv2d(inputs // 4, classes, 1))
+
+    def outputs(self, picture: torch.Tensor) -> list[torch.Tensor]:
+        """Logits [N,classes,H,W]."""
+        features = self.backbone(picture)[-1]
+        return [resize_like(self.head(self.mix(self.pyramid(features))), picture)]
 
 
 class DeepLabV3Plus(MaskNetwork):

@@ -10,7 +10,7 @@ from torch import nn
 
 from background_filter.filters.engine.prepare import make_preparer
 from background_filter.models.catalog import load_catalog
-from background_filter.models.networks import NETWORKS, create
+from background_filter.models.networks import CONVERTIBLE, create_any
 from background_filter.models.networks.blocks import PortraitInput
 from background_filter.models.networks.extremec3 import dilated_view
 from background_filter.models.networks.sinet import shuffle
@@ -26,10 +26,10 @@ def test_the_input_is_what_the_catalogue_says_of_the_published_files(entry: str)
     torch.testing.assert_close(PortraitInput()(picture), expected, atol=1e-8, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", CONVERTIBLE)
 def test_a_file_with_our_names_is_left_as_it_is(name: str) -> None:
     with torch.device("meta"):
-        network = create(name)
+        network = create_any(name)
     assert list(renamed(network.state_dict(), network.published_names)) == list(network.state_dict())
 
 
@@ -56,7 +56,7 @@ def test_what_a_dilated_convolution_skips_is_gathered_before(dilation: int) -> N
 
 
 def test_detail_counts_only_where_the_coarse_logits_are_unsure() -> None:
-    network: Any = create("sinet").eval()
+    network: Any = create_any("sinet").eval()
     sure = torch.tensor([-20.0, 20.0])
     with torch.no_grad():
         network.coarse_head.weight.zero_()  # so that the normalisation's bias is all that the coarse logits are

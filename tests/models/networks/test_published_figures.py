@@ -57,6 +57,14 @@ def test_deeplabv3_on_resnet50() -> None:
     assert round((count_macs(network, 520, 520) + 65 * 65 * beyond) / 1e9, 3) == 178.722
 
 
+def test_torchvision_s_deeplabv3_on_mobilenet_v3() -> None:
+    """torchvision: 11,029,328 parameters, 10.452 GMAC at 520x520, the auxiliary head at 1/8 included."""
+    network = create_any("deeplabv3_mnv3")
+    assert count_parameters(network) == 11_029_328
+    auxiliary = 65 * 65 * (3 * 3 * 40 * 10 + 10 * 21)
+    assert round((count_macs(network, 520, 520) + auxiliary) / 1e9, 3) == 10.452
+
+
 def test_deeplabv3_on_mobilenet_v2() -> None:
     """MobileNetV2's paper (arXiv:1801.04381), table 7: 4.52 M with the pyramid at a stride of 16, 21 classes."""
     network = create("deeplabv3", backbone="mobilenet_v2", classes=21)

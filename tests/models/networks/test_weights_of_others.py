@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from background_filter.models.networks import create
+from background_filter.models.networks import create, create_any
 from background_filter.models.networks.backbones import BACKBONES, ResNet, build_backbone
+from background_filter.models.tools.convert.torch_weights import renamed
 
 State = dict[str, torch.Tensor]
 
@@ -157,6 +158,32 @@ def test_dilated_stages_keep_their_resolution(name: str) -> None:
         assert [96 // each.shape[-2] for each in maps] == [min(step, stride) for step in (4, 8, 16, 32)]
     dilations = {layer.dilation[0] for layer in build_backbone(name, 8).modules() if isinstance(layer, nn.Conv2d)}
     assert dilations == {1, 2, 4}
+
+
+def test_torchvision_s_deeplabv3_has_its_names_and_shapes() -> None:
+    network: Any = create_any("deeplabv3_mnv3")
+    shapes = {
+        "backbone.0.0.weight": (16, 3, 3, 3),
+        "backbone.4.block.2.fc1.weight": (24, 72, 1, 1),
+        "backbone.16.1.running_var": (960,),
+        "classifier.0.convs.0.0.weight": (256, 960, 1, 1),
+        "classifier.0.convs.3.0.weight": (256, 960, 3, 3),
+        "classifier.0.convs.4.1.weight": (256, 960, 1, 1),
+        "classifier.0.convs.4.2.bias": (256,),
+        "classifier.0.project.0.weight": (256, 1280, 1, 1),
+        "classifier.1.weight": (256, 256, 3, 3),
+        "classifier.2.running_mean": (256,),
+        "classifier.4.bias": (21,),
+        "aux_classifier.0.weight": (10, 40, 3, 3),
+        "aux_classifier.1.weight": (10,),
+        "aux_classifier.4.weight": (21, 10, 1, 1),
+    }
+    published = {name: torch.empty(shape) for name, shape in shapes.items()}
+    state = network.state_dict()
+    for name, tensor in renamed(published, network.published_names).items():
+        assert state[name].shape == tensor.shape, name
+    dilations = [layer.dilation[0] for layer in network.pyramid.modules() if isinstance(layer, nn.Conv2d)]
+    assert dilations == [1, 12, 24, 36, 1, 1]
 
 
 def test_u2net_has_the_names_and_shapes_of_the_published_files() -> None:
