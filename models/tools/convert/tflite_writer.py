@@ -71,7 +71,7 @@ VERSIONS = {
     "RESIZE_NEAREST_NEIGHBOR": 3,
     "DEPTHWISE_CONV_2D": 2,
 }
-FUSED = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "SUB", "MUL", "CONCATENATION")
+FUSED = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "SUB", "MUL")  # LiteRT takes it of CONCATENATION too, and forgets it
 
 
 class Writer:

@@ -81,7 +81,9 @@ def with_sides(model: onnx.ModelProto, size: str | None, path: Path) -> onnx.Mod
         if not sides[0].dim_value:
             sides[0].dim_value = 1
         free = [place for place, side in enumerate(sides) if not side.dim_value]
-        if free and (size is None or len(free) != 2 or free not in ([1, 2], [2, 3])):
+        if free and free not in ([1, 2], [2, 3]):
+            raise CommandError(f"{path}: the sides of its input {port.name} are open, and TFLite needs all of them.")
+        if free and size is None:
             raise CommandError(f"{path} takes pictures of any size. Give the one that you want: --size 256x144.")
         if size is not None and free:
             for place, side in zip(free, parse_size(size)[::-1]):

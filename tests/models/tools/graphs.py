@@ -148,6 +148,8 @@ SMALL = {
     "convolution in groups": conv(group=2),
     "fused Relu": conv(then="Relu"),
     "convolution without bias, Relu not fused": shared_convolution(),
+    "Relu behind a Concat": network(node("Neg", "x", to="n"), node("Concat", "x", "n", to="c", axis=1),
+                                    node("Relu", "c")),
     "transposed convolution": transposed(size=2, strides=[2, 2]),
     "transposed convolution, cropped": transposed(size=4, strides=[2, 2], pads=[1, 1, 1, 1]),
     "transposed convolution, enlarged": transposed(strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]),

@@ -242,6 +242,13 @@ def test_graphs_as_their_authors_export_them(
     there_and_back(tmp_path / "net.onnx", convert, *more)
 
 
+def test_sides_that_no_size_tells_are_named(tmp_path: Path, convert: Convert) -> None:
+    (tmp_path / "rvm.onnx").write_bytes(shaped_nets.rvm().SerializeToString())
+    assert "any size. Give the one" in convert(tmp_path / "rvm.onnx", tmp_path / "rvm.tflite")[1]
+    code, said = convert(tmp_path / "rvm.onnx", tmp_path / "rvm.tflite", "--size", "64x32")
+    assert code == 1 and "the sides of its input r1i are open" in said
+
+
 def test_a_recurrent_network_is_compared_with_what_it_remembers() -> None:
     session = onnxruntime.InferenceSession(shaped_nets.rvm().SerializeToString())
     examples = make_examples(session, "rvm.onnx", None, [])
