@@ -35,16 +35,16 @@ def read(said: Mapping[str, str], file: str) -> Chosen:
         raise ModelRefused("model.feeding", file=file, detail=str(refusal.params["detail"])) from None
 
 
-def of_our_network(picture: str, width: int, height: int, mask: str, kind: str | None = "logits") -> Chosen:
-    """That of a network which takes RGB in 0..1 [1,3,height,width] and gives [1,1,h,w].
+def of_our_network(picture: str, width: int, height: int, mask: str, kind: str = "logits") -> Chosen:
+    """That of a network which takes RGB in 0..1 [1,3,height,width] and gives [1,C,h,w].
 
-    With ``kind`` None it gives several channels, of which the catalogue or the rules of guessing tell the rest.
+    C is 1 but for ``softmax_logits``: which class is the person is left to the catalogue or the rules of guessing.
     """
     takes = {
         "tensor": picture, "width": width, "height": height, "layout": "NCHW", "channels": "RGB",
         "scale": 1 / 255, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0],
     }  # fmt: skip
-    gives: dict[str, Any] = {"tensor": mask, "layout": "NCHW"}
-    if kind is not None:
-        gives |= {"kind": kind, "channel": 0, "inverted": False}
+    gives: dict[str, Any] = {"tensor": mask, "kind": kind, "layout": "NCHW"}
+    if kind != "softmax_logits":
+        gives |= {"channel": 0, "inverted": False}
     return {"input": takes, "output": gives}

@@ -9,7 +9,7 @@ of the user's; none is part of this repository.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ...filters.cli.errors import CommandError
+from ...filters.cli.models import words
+from .. import feeding
 from ..catalog import InputSpec, ModelEntry, OutputSpec, load_catalog
+from ..refusal import ModelRefused
 from .pictures import Alpha, Picture
 
 Tensor = NDArray[np.float32]
@@ -139,6 +142,16 @@ def describe(name: str) -> Description:
     raise CommandError(f"There is no teacher “{name}”. Known are {', '.join([*TEACHERS, *catalogue])}.", 2)
 
 
+def as_it_says(session: onnxruntime.InferenceSession, description: Description) -> Description:
+    """The description, corrected by what the file says itself of how it is fed; CommandError if that is damaged."""
+    try:
+        said = feeding.read(session.get_modelmeta().custom_metadata_map, description.file)
+    except ModelRefused as refusal:
+        raise CommandError(words(refusal)) from refusal
+    takes = replace(description.input, **said.get("input", {}))
+    return replace(description, input=takes, output=replace(description.output, **said.get("output", {})))
+
+
 def find_file(description: Description, models: Path) -> Path:
     """The teacher's file in the folder `models`, or among the weights that ship; CommandError says where it belongs."""
     places = (models / description.file, models / Path(description.file).name, WEIGHTS / description.file)
@@ -172,12 +185,12 @@ class Teacher:
     """
 
     def __init__(self, path: Path, description: Description, threads: int = 1) -> None:
-        self.description = description
         self.path = path
         try:
             self.session = open_session(path, threads)
         except Exception as error:  # ONNX Runtime's have no common class of their own
             raise CommandError(f"{path} can't be opened as an ONNX model: {error}") from error
+        self.description = description = as_it_says(self.session, description)
         inputs = {port.name: port for port in self.session.get_inputs()}
         name = description.input.tensor or next(iter(inputs))
         outputs = [port.name for port in self.session.get_outputs()]

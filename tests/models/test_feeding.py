@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from background_filter.filters.cli.errors import CommandError
 from background_filter.filters.engine.network import Network, load_network
 from background_filter.filters.engine.ports import as_choices
 from background_filter.models import feeding
 from background_filter.models.catalog import ModelEntry, load_catalog
 from background_filter.models.choices import Chosen
 from background_filter.models.refusal import ModelRefused
+from background_filter.models.training.teachers import Teacher, from_catalogue
 from background_filter.models.trust import VerifiedModel, digest
 from background_filter.tests.engine import shaped_nets
 
@@ -63,6 +66,17 @@ def test_its_word_counts_more_than_its_entry_s() -> None:
     assert silent.input == entry.input and silent.output == entry.output
     assert told.input == replace(entry.input, channels="BGR", scale=0.5, mean=(1, 2, 3), std=(4, 5, 6))
     assert told.output == replace(entry.output, kind="softmax_logits", channel=0)
+
+
+def test_a_teacher_goes_by_its_word_too(tmp_path: Path) -> None:
+    path, entry = tmp_path / "net.onnx", load_catalog()["pp_humanseg"]
+    onnx.save(saying(SAID), path)
+    found = Teacher(path, from_catalogue(entry)).description
+    assert found.input == replace(entry.input, channels="BGR", scale=0.5, mean=(1, 2, 3), std=(4, 5, 6))
+    assert (found.output.kind, found.output.channel) == ("softmax_logits", 0)
+    onnx.save(saying("{"), path)
+    with pytest.raises(CommandError, match="says of how it is fed"):
+        Teacher(path, from_catalogue(entry))
 
 
 def test_all_of_it_survives_the_way_into_a_file_and_back() -> None:

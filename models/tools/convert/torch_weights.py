@@ -66,7 +66,9 @@ def mask_source(network: torch.nn.Module, width: int, height: int) -> TorchSourc
     picture = example(width, height)
     with torch.no_grad():
         classes = network(picture).shape[1]
-    said = feeding.of_our_network(INPUT_NAME, width, height, OUTPUT_NAME, "logits" if classes == 1 else None)
+    said = feeding.of_our_network(
+        INPUT_NAME, width, height, OUTPUT_NAME, "logits" if classes == 1 else "softmax_logits"
+    )
     return TorchSource(network, {INPUT_NAME: picture}, [OUTPUT_NAME], said)
 
 
