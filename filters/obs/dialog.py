@@ -3,7 +3,8 @@
 
 libobs has no text that changes by itself: a dialog is redrawn as a whole when its source says that its properties have
 changed. That would take a slider out of the user's hand, so it happens only when the words differ, every few seconds
-at most, and not right after the user moved something; a model that was chosen is told of at once. Whether a dialog is
+at most, and not right after the user moved something; a model that was chosen is told of at once, and so is what
+became of a preset. Whether a dialog is
 open can't be asked: if a redraw is answered by no new call for the properties, it is closed.
 """
 
@@ -12,6 +13,7 @@ import time
 from .engine_host import EngineHost
 from .filter import BackgroundFilter
 from .libobs import LibObs
+from .preset_rows import PresetRows
 from .words import StatusText, describe, figures
 
 REDRAW_EVERY_S = 2.0
@@ -24,8 +26,9 @@ class Dialog:
     def __init__(self, obs: LibObs, host: EngineHost, one: BackgroundFilter) -> None:
         self._obs, self._host, self._filter = obs, host, one
         self._words: StatusText | None = None
-        self._may_be_open = False
+        self._may_be_open = self._is_redraw_due = False
         self._not_before = 0.0
+        self.presets = PresetRows(obs, one.source, self._redraw_soon)
 
     def shown(self) -> StatusText:
         """OBS asks for the properties; returns the words to show."""
@@ -40,13 +43,17 @@ class Dialog:
 
     def refresh(self) -> None:
         """Redraw the dialog if it is open and says something that is no longer so."""
-        if not self._may_be_open or time.monotonic() < self._not_before:
-            return
-        if self._current_words() == self._words:
-            return
-        self._may_be_open = False
+        if not self._is_redraw_due:
+            if not self._may_be_open or time.monotonic() < self._not_before:
+                return
+            if self._current_words() == self._words and not self.presets.is_outdated(self._filter.settings):
+                return
+        self._may_be_open = self._is_redraw_due = False
         self._not_before = time.monotonic() + REDRAW_EVERY_S
         self._obs.obs_source_update_properties(self._filter.source)
+
+    def _redraw_soon(self) -> None:
+        self._is_redraw_due = True
 
     def _current_words(self) -> StatusText:
         one, stream = self._filter, self._filter.stream

@@ -38,8 +38,11 @@ GS_CLEAR_COLOR = 1 << 0
 OBS_SOURCE_TYPE_FILTER = 1
 OBS_SOURCE_VIDEO, OBS_SOURCE_ASYNC, OBS_SOURCE_CUSTOM_DRAW, OBS_SOURCE_SRGB = 1 << 0, 1 << 2, 1 << 3, 1 << 15
 OBS_COMBO_TYPE_LIST, OBS_COMBO_FORMAT_STRING = 2, 3
-OBS_TEXT_INFO = 3
+OBS_TEXT_DEFAULT, OBS_TEXT_INFO = 0, 3
 OBS_TEXT_INFO_NORMAL, OBS_TEXT_INFO_WARNING = 0, 1
+OBS_PATH_FILE = 0
+OBS_GROUP_NORMAL = 1
+OBS_TASK_UI = 0
 LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = 100, 200, 300, 400
 LOG_PREFIX = "[obs-background-filter]"
 
@@ -117,6 +120,13 @@ BLOCKING: dict[str, Prototype] = {
     "obs_source_default_render": (None, [c_void_p]),
     "obs_source_skip_video_filter": (None, [c_void_p]),
     "obs_source_update_properties": (None, [c_void_p]),
+    "obs_source_update": (None, [c_void_p, c_void_p]),
+    "obs_source_set_enabled": (None, [c_void_p, c_bool]),
+    "obs_queue_task": (None, [c_int, c_void_p, c_void_p, c_bool]),
+    "obs_hotkey_register_source": (c_size_t, [c_void_p, c_char_p, c_char_p, c_void_p, c_void_p]),
+    "obs_hotkey_unregister": (None, [c_size_t]),
+    "obs_hotkey_set_name": (None, [c_size_t, c_char_p]),
+    "obs_hotkey_set_description": (None, [c_size_t, c_char_p]),
     "obs_source_get_width": (c_uint32, [c_void_p]),
     "obs_source_get_height": (c_uint32, [c_void_p]),
     "obs_source_get_settings": (c_void_p, [c_void_p]),
@@ -149,6 +159,9 @@ BLOCKING: dict[str, Prototype] = {
     "obs_data_get_int": (c_longlong, [c_void_p, c_char_p]),
     "obs_data_get_string": (c_char_p, [c_void_p, c_char_p]),
     "obs_data_set_string": (None, [c_void_p, c_char_p, c_char_p]),
+    "obs_data_set_double": (None, [c_void_p, c_char_p, c_double]),
+    "obs_data_set_bool": (None, [c_void_p, c_char_p, c_bool]),
+    "obs_data_set_int": (None, [c_void_p, c_char_p, c_longlong]),
     "obs_data_release": (None, [c_void_p]),
     "obs_data_set_default_double": (None, [c_void_p, c_char_p, c_double]),
     "obs_data_set_default_bool": (None, [c_void_p, c_char_p, c_bool]),
@@ -161,9 +174,14 @@ BLOCKING: dict[str, Prototype] = {
     "obs_properties_add_bool": (c_void_p, [c_void_p, c_char_p, c_char_p]),
     "obs_properties_add_list": (c_void_p, [c_void_p, c_char_p, c_char_p, c_int, c_int]),
     "obs_properties_add_text": (c_void_p, [c_void_p, c_char_p, c_char_p, c_int]),
+    "obs_properties_add_path": (c_void_p, [c_void_p, c_char_p, c_char_p, c_int, c_char_p, c_char_p]),
+    "obs_properties_add_button2": (c_void_p, [c_void_p, c_char_p, c_char_p, c_void_p, c_void_p]),
+    "obs_properties_add_group": (c_void_p, [c_void_p, c_char_p, c_char_p, c_int, c_void_p]),
     "obs_property_list_add_string": (c_size_t, [c_void_p, c_char_p, c_char_p]),
     "obs_property_set_long_description": (None, [c_void_p, c_char_p]),
     "obs_property_set_modified_callback": (None, [c_void_p, c_void_p]),
+    "obs_property_set_modified_callback2": (None, [c_void_p, c_void_p, c_void_p]),
+    "obs_property_set_description": (None, [c_void_p, c_char_p]),
     "obs_property_set_visible": (None, [c_void_p, c_bool]),
     "obs_property_float_set_suffix": (None, [c_void_p, c_char_p]),
     "obs_property_text_set_info_type": (None, [c_void_p, c_int]),

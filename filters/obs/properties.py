@@ -3,11 +3,16 @@
 
 from collections.abc import Mapping, Sequence
 from ctypes import CFUNCTYPE, c_bool, c_void_p
+from dataclasses import dataclass
+from typing import Any
 
 from ..locale import text
 from .libobs import (
     OBS_COMBO_FORMAT_STRING,
     OBS_COMBO_TYPE_LIST,
+    OBS_GROUP_NORMAL,
+    OBS_PATH_FILE,
+    OBS_TEXT_DEFAULT,
     OBS_TEXT_INFO,
     OBS_TEXT_INFO_NORMAL,
     OBS_TEXT_INFO_WARNING,
@@ -15,14 +20,41 @@ from .libobs import (
     libobs,
 )
 from .other_source import video_sources
-from .settings import SETTINGS, Setting
+from .preset_rows import FILE, NAME, PRESET, PresetRows
+from .settings import GROUPS, SETTINGS, Setting
 from .words import StatusText
 
 Modified = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_void_p)
+ModifiedOf = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_void_p, c_void_p)
+Clicked = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_void_p)
 Offered = Mapping[str, Sequence[tuple[str, str]]]
 
 
-def make_properties(obs: LibObs, status: StatusText | None = None, offered: Offered | None = None) -> int:
+@dataclass(frozen=True)
+class PresetCallbacks:
+    """What the rows of the presets call, with a filter's handle; each lives as long as the process."""
+
+    chosen: Any
+    file_chosen: Any
+    save: Any
+    remove: Any
+
+
+@dataclass(frozen=True)
+class PresetPart:
+    """The presets of the filter with this handle."""
+
+    rows: PresetRows
+    callbacks: PresetCallbacks
+    handle: int
+
+
+def make_properties(
+    obs: LibObs,
+    status: StatusText | None = None,
+    offered: Offered | None = None,
+    presets: PresetPart | None = None,
+) -> int:
     """A new ``obs_properties_t`` for the dialog; OBS frees it. ``offered`` are the choices of the settings that take
     what there is: by key, pairs of value and words."""
     properties = int(obs.obs_properties_create())
@@ -30,12 +62,53 @@ def make_properties(obs: LibObs, status: StatusText | None = None, offered: Offe
         _add_info(obs, properties, b"status", text("status.label"), status.figures, OBS_TEXT_INFO_NORMAL)
         if status.problem:
             _add_info(obs, properties, b"problem", text("problem.label"), status.problem, OBS_TEXT_INFO_WARNING)
-    for setting in SETTINGS:
-        made = _add_setting(obs, properties, setting, offered or {})
-        if setting.key in _DECIDING:
-            obs.obs_property_set_modified_callback(made, _SHOW_WHAT_BELONGS)
-        obs.obs_property_set_long_description(made, text(f"setting.{setting.key}.tooltip").encode())
+    if presets:
+        _add_preset_list(obs, properties, presets)
+    by_key = {setting.key: setting for setting in SETTINGS}
+    for name, keys in GROUPS.items():
+        group = int(obs.obs_properties_create())
+        for key in keys:
+            made = _add_setting(obs, group, by_key[key], offered or {})
+            if key in _DECIDING:
+                obs.obs_property_set_modified_callback(made, _SHOW_WHAT_BELONGS)
+            obs.obs_property_set_long_description(made, text(f"setting.{key}.tooltip").encode())
+        _add_group(obs, properties, f"group_{name}", text(f"group.{name}"), group)
+    if presets:
+        _add_own_presets(obs, properties, presets)
     return properties
+
+
+def _add_group(obs: LibObs, properties: int, key: str, label: str, group: int) -> None:
+    obs.obs_properties_add_group(properties, key.encode(), label.encode(), OBS_GROUP_NORMAL, group)
+
+
+def _add_preset_list(obs: LibObs, properties: int, presets: PresetPart) -> None:
+    label = text("preset.label").encode()
+    made = obs.obs_properties_add_list(properties, PRESET, label, OBS_COMBO_TYPE_LIST, OBS_COMBO_FORMAT_STRING)
+    for choice, words in presets.rows.choices():
+        obs.obs_property_list_add_string(made, words.encode(), choice.encode())
+    obs.obs_property_set_long_description(made, text("preset.tooltip").encode())
+    obs.obs_property_set_modified_callback2(made, presets.callbacks.chosen, presets.handle)
+    if presets.rows.note:
+        obs.obs_properties_add_text(properties, b"preset_note", presets.rows.note.encode(), OBS_TEXT_INFO)
+
+
+def _add_own_presets(obs: LibObs, properties: int, presets: PresetPart) -> None:
+    """Saving, removing and loading the user's own: seldom wanted, so it stands last."""
+    rows, callbacks, handle = presets.rows, presets.callbacks, presets.handle
+    group = int(obs.obs_properties_create())
+    name = obs.obs_properties_add_text(group, NAME, text("preset.name.label").encode(), OBS_TEXT_DEFAULT)
+    save = obs.obs_properties_add_button2(group, b"preset_save", text("preset.save").encode(), callbacks.save, handle)
+    for made in (name, save):
+        obs.obs_property_set_long_description(made, text("preset.save.tooltip").encode())
+    if rows.own_name:
+        words = text("preset.really_remove" if rows.to_remove else "preset.remove", name=rows.own_name)
+        obs.obs_properties_add_button2(group, b"preset_remove", words.encode(), callbacks.remove, handle)
+    label = text("preset.file.label").encode()
+    file = obs.obs_properties_add_path(group, FILE, label, OBS_PATH_FILE, b"JSON (*.json)", None)
+    obs.obs_property_set_long_description(file, text("preset.file.tooltip").encode())
+    obs.obs_property_set_modified_callback2(file, callbacks.file_chosen, handle)
+    _add_group(obs, properties, "group_presets", text("group.presets"), group)
 
 
 def _add_info(obs: LibObs, properties: int, key: bytes, label: str, words: str, kind: int) -> None:

@@ -17,6 +17,7 @@ from ..locale import text
 from .dialog import Dialog
 from .engine_host import EngineHost
 from .filter import BackgroundFilter
+from .hotkeys import Hotkeys
 from .libobs import (
     LOG_ERROR,
     OBS_SOURCE_SRGB,
@@ -25,7 +26,8 @@ from .libobs import (
     LibObs,
 )
 from .model_list import filter_choices
-from .properties import make_properties, offered_sources
+from .preset_rows import set_default_preset
+from .properties import Clicked, ModifiedOf, PresetCallbacks, PresetPart, make_properties, offered_sources
 from .settings import read_settings, set_defaults
 
 FILTER_ID = b"obs_background_filter"
@@ -37,6 +39,7 @@ GetDefaults = CFUNCTYPE(None, c_void_p)
 GetProperties = CFUNCTYPE(c_void_p, c_void_p)
 Update = CFUNCTYPE(None, c_void_p, c_void_p)
 Save = CFUNCTYPE(None, c_void_p, c_void_p)
+Load = CFUNCTYPE(None, c_void_p, c_void_p)
 Tick = CFUNCTYPE(None, c_void_p, c_float)
 Render = CFUNCTYPE(None, c_void_p, c_void_p)
 GetColorSpace = CFUNCTYPE(c_int, c_void_p, c_size_t, c_void_p)
@@ -65,7 +68,7 @@ class SourceInfo(Structure):
         ("video_render", Render),
         *_unused("filter_video", "filter_audio", "enum_active_sources"),
         ("save", Save),
-        *_unused("load"),
+        ("load", Load),
         *_unused("mouse_click", "mouse_move", "mouse_wheel", "focus", "key_click", "filter_remove"),
         *_unused("type_data", "free_type_data", "audio_render", "enum_all_sources"),
         *_unused("transition_start", "transition_stop", "get_defaults2", "get_properties2", "audio_mix"),
@@ -88,6 +91,13 @@ class Registration:
         self._dialogs: dict[int, Dialog] = {}
         self._handles = itertools.count(1)
         self._complained: set[str] = set()
+        self._hotkeys = Hotkeys(obs, self._guarded)
+        self._preset_callbacks = PresetCallbacks(
+            chosen=ModifiedOf(self._guarded(self._preset_chosen, False)),
+            file_chosen=ModifiedOf(self._guarded(self._preset_file_chosen, False)),
+            save=Clicked(self._guarded(lambda *given: self._dialogs[given[-1]].presets.save_pressed(), False)),
+            remove=Clicked(self._guarded(lambda *given: self._dialogs[given[-1]].presets.remove_pressed(), False)),
+        )
         self._name = ctypes.create_string_buffer(text("filter.name").encode())
         self._info = SourceInfo(
             id=FILTER_ID,
@@ -96,10 +106,11 @@ class Registration:
             get_name=GetName(lambda _: ctypes.addressof(self._name)),
             create=Create(self._guarded(self._create, 0)),
             destroy=Destroy(self._guarded(self._destroy, None)),
-            get_defaults=GetDefaults(self._guarded(lambda data: set_defaults(obs, data), None)),
+            get_defaults=GetDefaults(self._guarded(self._defaults, None)),
             get_properties=GetProperties(self._guarded(self._properties, 0)),
             update=Update(self._guarded(self._update, None)),
             save=Save(self._guarded(lambda handle, data: self.filters[handle].update_names(data), None)),
+            load=Load(self._guarded(lambda handle, _: self._hotkeys.loaded(handle, self.filters[handle].source), None)),
             video_tick=Tick(self._guarded(self._tick, None)),
             video_render=Render(self._guarded(lambda handle, _: self.filters[handle].render(), None)),
             video_get_color_space=GetColorSpace(
@@ -127,11 +138,16 @@ class Registration:
             self._complained.add(lines)
             self.obs.log(LOG_ERROR, f"error in a callback: {lines}")
 
+    def _defaults(self, data: int) -> None:
+        set_defaults(self.obs, data)
+        set_default_preset(self.obs, data)
+
     def _create(self, settings: int, source: int) -> int:
         handle = next(self._handles)
         one = BackgroundFilter(self.obs, self.host, source)
         self._use(one, settings)
         self.filters[handle], self._dialogs[handle] = one, Dialog(self.obs, self.host, one)
+        self._hotkeys.add(handle, source)
         return handle
 
     def _update(self, handle: int, settings: int) -> None:
@@ -149,8 +165,10 @@ class Registration:
             self.obs.profile.next_frame()
         self.filters[handle].tick(seconds)
         self._dialogs[handle].refresh()
+        self._hotkeys.tick(handle, self.filters[handle].source)
 
     def _destroy(self, handle: int) -> None:
+        self._hotkeys.remove(handle)
         del self._dialogs[handle]
         self.filters.pop(handle).destroy()
         if self.obs.profile and not self.filters:
@@ -162,6 +180,8 @@ class Registration:
         obs, one = self.obs, self.filters[handle]
         data = obs.obs_source_get_settings(one.source)
         one.update_names(data)
+        dialog = self._dialogs[handle]
+        dialog.presets.settle(data)
         settings = read_settings(obs, data)
         obs.obs_data_release(data)
         parent = obs.obs_filter_get_parent(one.source)
@@ -169,4 +189,11 @@ class Registration:
             "model": filter_choices(settings.model),
             "background_source": offered_sources(obs, parent, settings.background_source),
         }
-        return make_properties(obs, self._dialogs[handle].shown(), offered)
+        presets = PresetPart(dialog.presets, self._preset_callbacks, handle)
+        return make_properties(obs, dialog.shown(), offered, presets)
+
+    def _preset_chosen(self, handle: int, _properties: int, _row: int, data: int) -> None:
+        self._dialogs[handle].presets.chosen(data)
+
+    def _preset_file_chosen(self, handle: int, _properties: int, _row: int, data: int) -> None:
+        self._dialogs[handle].presets.file_chosen(data)

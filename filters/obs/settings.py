@@ -5,6 +5,7 @@ so does the dialog (:mod:`.properties`); labels and tooltips stand in the locale
 The keys are stored in users' scene collections: they never change.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,17 @@ SETTINGS = (
     Setting("preview_mask", False),
     Setting("model", AS_IN_SCRIPT, offers="models"),
 )
+
+# How the dialog and docs/settings.md arrange them: what people look for first stands first. The groups exist only
+# there: in scene collections all keys lie side by side.
+GROUPS = {
+    "background": (
+        "background", "blur_strength", "background_color", "background_source", "background_fit", "invert",
+    ),
+    "edges": ("threshold", "edge_softness", "sharp_edges", "feather_px", "grow_px"),
+    "stability": ("smoothing", "remove_specks", "timing", "without_mask"),
+    "model": ("model", "preview_mask"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,20 @@ def set_defaults(obs: LibObs, data: int) -> None:
 def read_settings(obs: LibObs, data: int) -> FilterSettings:
     """The values in an ``obs_data_t``. A scene collection is a file that anyone may have edited: what lies outside its
     range or is not a number becomes the nearest legal value or the default."""
-    return FilterSettings(**{setting.key: _legal(setting, _read(obs, data, setting)) for setting in SETTINGS})
+    return FilterSettings(**{setting.key: legal(setting, _read(obs, data, setting)) for setting in SETTINGS})
+
+
+def write_settings(obs: LibObs, data: int, values: Mapping[str, Any]) -> None:
+    """Set some settings, by key, in an ``obs_data_t``."""
+    setters = {
+        bool: obs.obs_data_set_bool,
+        float: obs.obs_data_set_double,
+        int: obs.obs_data_set_int,
+        str: lambda data, key, value: obs.obs_data_set_string(data, key, value.encode()),
+    }
+    for setting in SETTINGS:
+        if setting.key in values:
+            setters[type(setting.default)](data, setting.key.encode(), values[setting.key])
 
 
 def _read(obs: LibObs, data: int, setting: Setting) -> Any:
@@ -125,7 +150,8 @@ def _read(obs: LibObs, data: int, setting: Setting) -> Any:
     return obs.obs_data_get_double(data, key)
 
 
-def _legal(setting: Setting, value: Any) -> Any:
+def legal(setting: Setting, value: Any) -> Any:
+    """``value``, of the type of the setting's default, or what is legal instead."""
     if setting.offers == "models":
         return legal_choice(value)
     if setting.choices:

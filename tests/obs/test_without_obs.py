@@ -22,7 +22,7 @@ from background_filter.filters.obs.dialog import Dialog
 from background_filter.filters.obs.engine_process import make_non_blocking
 from background_filter.filters.obs.frames import MAX_DELAY_FRAMES, MIN_DELAY_FRAMES, Pacing
 from background_filter.filters.obs.registration import SourceInfo
-from background_filter.filters.obs.settings import DEFAULTS, SETTINGS, FilterSettings
+from background_filter.filters.obs.settings import DEFAULTS, GROUPS, SETTINGS, FilterSettings
 from background_filter.filters.obs.stream import Stream
 
 HEADERS = Path("/usr/include/obs")
@@ -40,6 +40,11 @@ C_TYPES = {
     "uint64_t": ctypes.c_uint64,
     "long": ctypes.c_longlong,  # as "long long": no function takes a plain long
     "obs_property_modified_t": ctypes.c_void_p,
+    "obs_property_modified2_t": ctypes.c_void_p,
+    "obs_property_clicked_t": ctypes.c_void_p,
+    "obs_hotkey_func": ctypes.c_void_p,
+    "obs_task_t": ctypes.c_void_p,
+    "obs_hotkey_id": ctypes.c_size_t,
 }
 
 
@@ -116,6 +121,11 @@ def test_each_setting_is_declared_once() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_each_setting_stands_in_one_group_of_the_dialog() -> None:
+    grouped = [key for keys in GROUPS.values() for key in keys]
+    assert sorted(grouped) == sorted(setting.key for setting in SETTINGS)
+
+
 def test_keys_that_users_have_stored_never_change() -> None:
     frozen = {"threshold", "edge_softness", "smoothing", "feather_px", "grow_px", "without_mask", "preview_mask"}
     frozen |= {"background", "blur_strength", "background_color", "background_source", "background_fit", "invert"}
@@ -177,7 +187,7 @@ def test_every_text_that_the_code_asks_for_is_there() -> None:
 def test_every_problem_code_has_words() -> None:
     english = locale.load(locale.FALLBACK)
     code = re.compile(
-        r'(?:Problem|BridgeError|ModelRefused|refuse|_refused?)\(\s*"((?:bridge|model|device|engine|effect|background)\.\w+)"'
+        r'(?:Problem|BridgeError|ModelRefused|PresetError|refuse|_refused?)\(\s*"((?:bridge|model|device|engine|effect|background|preset)\.\w+)"'
     )
     found = set()
     for path in [*(ROOT / "filters").rglob("*.py"), *(ROOT / "models").glob("*.py")]:
@@ -225,7 +235,7 @@ class OpenDialog:
 
     def __init__(self) -> None:
         self.redrawn = 0
-        self.source, self.delay_ms, self.problem = 1, 66.0, None
+        self.source, self.delay_ms, self.problem, self.settings = 1, 66.0, None, DEFAULTS
         self.stream = Stream(1, status=Status(state=State.READY, model="before", input_width=256, input_height=144))
 
     def obs_source_update_properties(self, source: int) -> None:
