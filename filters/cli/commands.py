@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import media, models_parser
+from . import media, models_parser, presets
 from .errors import CommandError
 
 BENCH_PARTS = ("engine", "obs", "picture")
@@ -68,6 +68,10 @@ def make_parser() -> argparse.ArgumentParser:
     video = add("video", help="cut people out of a video, without OBS", description=media.VIDEO)
     media.add_video_arguments(video)
     video.set_defaults(run=_video)
+
+    settings = add("presets", help="the presets of the filter's dialog: list, save, share and remove them")
+    presets.add_arguments(settings)
+    settings.set_defaults(run=presets.run)
 
     test = add("test", help="set up what the tests need, and run all checks and tests", description=_TEST)
     test.add_argument("--no-check", action="store_true", help="run the tests only, not the checks before them")

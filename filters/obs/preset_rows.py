@@ -18,6 +18,7 @@ from ..presets import (
     Preset,
     PresetError,
     as_preset,
+    free_name,
     legal_name,
     load_own,
     names_of_own,
@@ -25,7 +26,6 @@ from ..presets import (
     remove_own,
     save_own,
 )
-from ..presets.store import free_name
 from .libobs import LibObs
 from .model_list import AS_IN_SCRIPT
 from .settings import FilterSettings, read_settings, write_settings

@@ -5,18 +5,33 @@ Used inside OBS and on the command line: the standard library only.
 """
 
 from .built_in import BUILT_IN, DEFAULT_PRESET
-from .preset import Preset, PresetError, as_preset, from_json, legal_name
-from .store import find_preset, load_own, names_of_own, presets_folder, read_preset_file, remove_own, save_own
+from .preset import LEAST, NEVER, ONLY, Preset, PresetError, as_preset, legal_name, legal_preset
+from .store import (
+    built_in_id,
+    find_preset,
+    free_name,
+    load_own,
+    names_of_own,
+    presets_folder,
+    read_preset_file,
+    remove_own,
+    save_own,
+)
 
 __all__ = [
     "BUILT_IN",
     "DEFAULT_PRESET",
+    "LEAST",
+    "NEVER",
+    "ONLY",
     "Preset",
     "PresetError",
     "as_preset",
+    "built_in_id",
     "find_preset",
-    "from_json",
+    "free_name",
     "legal_name",
+    "legal_preset",
     "load_own",
     "names_of_own",
     "presets_folder",

@@ -48,10 +48,10 @@ def load_own(name: str) -> tuple[Preset, list[str]]:
     return legal_preset(kept, values)
 
 
-def read_preset_file(path: Path) -> tuple[Preset, list[str]]:
-    """A preset from any file, called as it says itself, else as the file is; PresetError."""
-    name, values = from_json(_read(path), path.name)
-    return legal_preset(name or path.stem, values)
+def read_preset_file(path: Path, name: str | None = None) -> tuple[Preset, list[str]]:
+    """A preset from any file, called ``name``, else as it says itself, else as the file is; PresetError."""
+    name_inside, values = from_json(_read(path), path.name)
+    return legal_preset(name or name_inside or path.stem, values)
 
 
 def save_own(preset: Preset, may_replace: bool = False) -> Path:
