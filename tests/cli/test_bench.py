@@ -155,5 +155,5 @@ def test_every_problem_stands_in_troubleshooting() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     texts = json.loads((locale.FOLDER / "en-US.json").read_text(encoding="utf-8"))
     codes = {key.removeprefix("problem.") for key in texts if re.fullmatch(r"problem\.\w+\.\w+", key)}
-    mentioned = set(re.findall(r"`((?:engine|model|device|bridge|effect|background)\.\w+)`", page))
+    mentioned = set(re.findall(r"`((?:engine|model|device|bridge|effect|background|preset)\.\w+)`", page))
     assert mentioned == codes
