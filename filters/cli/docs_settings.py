@@ -66,7 +66,7 @@ out, what is out of range is brought into it, and the dialog says so.
 
 The command line has them, too: `python3 obs_background_filter.py presets` lists them, `presets show NAME`,
 `save NAME KEY=VALUE…`, `import FILE`, `export NAME FILE` and `remove NAME` do the rest, and `image` and `video` take
-`--preset NAME`.
+`--preset NAME`, and the options behind it change what it says.
 
 ### Hotkeys
 

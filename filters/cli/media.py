@@ -17,6 +17,8 @@ from ..locale import text
 from ..obs.model_list import FILE
 from ..obs.settings import DEFAULTS, SETTINGS, FilterSettings, Setting
 from .errors import CommandError
+from .preset_option import HELP as PRESET_HELP
+from .preset_option import UsePreset
 from .preview import find_verified
 from .steps import hand_over
 from .workshop import ROOT
@@ -63,6 +65,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help="put the person before a colour (#rrggbb or green, black, …), a picture, or the room as a blur (blur)",
     )
+    parser.add_argument("--preset", action=UsePreset, metavar="NAME", help=PRESET_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help="where the network runs (%(default)s)")
     group = parser.add_argument_group("the filter's settings", "named and meant as in its dialog, see docs/settings.md")

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``presets`` as a person meets it: all commands, and what is wrong in words."""
 
+import argparse
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+from background_filter.filters.cli.commands import make_parser
+from background_filter.filters.cli.media import settings_of
+from background_filter.filters.presets import Preset, save_own
 from background_filter.tests.cli.test_commands import run
 
 
@@ -65,3 +69,28 @@ def test_what_is_wrong_is_said(arguments: tuple[str, ...], exit_code: int, words
     assert words in result.stderr and "Traceback" not in result.stderr
     assert [path.name for path in present.parent.iterdir()] == ["Present.json"]
     assert (tmp_path / "bad.json").read_text() == "hello"
+
+
+def options_of(*arguments: str) -> argparse.Namespace:
+    """What ``image`` understands."""
+    return make_parser().parse_args(["image", *arguments])
+
+
+def test_image_and_video_take_a_preset_and_what_stands_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OBS_BACKGROUND_FILTER_CONFIG", str(tmp_path))
+    meeting = options_of("in.png", "--preset", "Meeting", "--smoothing", "0.1")
+    assert (meeting.background, meeting.smoothing, meeting.sharp_edges) == ("blur", 0.1, True)
+    low = options_of("--preset", "low_light", "in.png", "--background", "green")
+    assert (low.background, low.sharp_edges, low.threshold) == ("green", False, 0.4)
+    assert settings_of(low).feather_px == 1.5
+    values = {"background": "color", "background_color": 0xFF302010, "model": "auto", "smoothing": 0.2}
+    save_own(Preset("Mine", values))
+    mine = options_of("in.png", "--preset", "mine")
+    assert (mine.background, mine.model, mine.smoothing) == ("#102030", "", 0.2)
+    assert make_parser().parse_args(["video", "in.mp4", "--preset", "slow-computer"]).model == "person_fast_256x144"
+    with pytest.raises(SystemExit) as ended:
+        options_of("in.png", "--preset", "nothing")
+    assert ended.value.code == 2
+    assert "argument --preset: There is no preset “nothing”. All presets: presets list" in capsys.readouterr().err
