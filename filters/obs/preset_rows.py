@@ -8,6 +8,7 @@ All of it happens on OBS's main thread, from within a dialog's widgets, which mu
 redraws the dialog, but asks for it to be done on the next tick.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,20 +33,26 @@ from .settings import FilterSettings, read_settings, write_settings
 
 PRESET, NAME, FILE = b"preset", b"preset_name", b"preset_file"
 CUSTOM, OWN = "", "own:"
+# A dialog that is opened later says nothing of it any more.
+SAID_FOR_S = 30.0
 
 
 class PresetRows:
-    """``source`` is the filter's own; ``redraw`` asks for a redrawn dialog. ``note`` is what is to be said of the last
-    thing that was done; ``to_remove`` the preset that the next press of the button removes."""
+    """``source`` is the filter's own; ``redraw`` asks for a redrawn dialog. What is to be said of the last thing
+    that was done stands in ``list_note`` or ``own_note``, beside where it was done, and ``to_remove`` is the preset
+    that the next press of the button removes; both for a while."""
 
     def __init__(self, obs: LibObs, source: int, redraw: Callable[[], None]) -> None:
         self._obs, self._source, self._redraw = obs, source, redraw
         self._chosen = CUSTOM
         self._preset: Preset | None = None
-        self.note = self.to_remove = ""
+        self.list_note = self.own_note = self.to_remove = ""
+        self._said_until_s = 0.0
 
     def settle(self, data: int) -> None:
         """The dialog is about to be made: from here on the list says what the settings in ``data`` are."""
+        if time.monotonic() > self._said_until_s:
+            self.list_note = self.own_note = self.to_remove = ""
         stored = self._get(data, PRESET)
         try:
             preset = _find(stored) if stored else None
@@ -78,37 +85,35 @@ class PresetRows:
         stored = self._get(data, PRESET)
         if stored in (self._chosen, CUSTOM):
             return
-        self.note = self.to_remove = ""
+        self._done()
         try:
             self._use(data, stored)
         except PresetError as error:
             self._set(data, PRESET, self._chosen)
-            self.note = str(error)
-        self._redraw()
+            self.list_note = str(error)
 
     def save_pressed(self) -> None:
         """Keep the settings as they are under the name that was typed."""
+        self._done()
         data = self._obs.obs_source_get_settings(self._source)
         try:
-            self._save(data)
+            self.own_note = self._save(data)
         except PresetError as error:
-            self.note = str(error)
+            self.own_note = str(error)
         finally:
             self._obs.obs_data_release(data)
-        self.to_remove = ""
-        self._redraw()
 
     def remove_pressed(self) -> None:
         """Remove the own preset that is chosen, at the second press; the settings stay."""
-        name = self.own_name
-        if name and self.to_remove != name:
-            self.to_remove, self.note = name, ""
-        elif name:
-            try:
-                self.to_remove, self.note = "", text("preset.removed", name=remove_own(name))
-            except PresetError as error:
-                self.note = str(error)
-        self._redraw()
+        name, asked_for = self.own_name, self.to_remove
+        self._done()
+        if asked_for != name:
+            self.to_remove = name
+            return
+        try:
+            self.own_note = text("preset.removed", name=remove_own(name))
+        except PresetError as error:
+            self.own_note = str(error)
 
     def file_chosen(self, data: int) -> None:
         """Copy a preset's file to the user's own and use it."""
@@ -116,15 +121,20 @@ class PresetRows:
         if not path:
             return
         self._set(data, FILE, "")
-        self.to_remove = ""
+        self._done()
         try:
             preset, notes = read_preset_file(Path(path))
             name = free_name(preset.name)
             save_own(Preset(name, preset.values))
             self._use(data, f"{OWN}{name}")
-            self.note = " ".join([text("preset.loaded", name=name), *notes])
+            self.own_note = " ".join([text("preset.loaded", name=name), *notes])
         except PresetError as error:
-            self.note = str(error)
+            self.own_note = str(error)
+
+    def _done(self) -> None:
+        """Something is being done: what was said before is past, and the dialog shows it."""
+        self.list_note = self.own_note = self.to_remove = ""
+        self._said_until_s = time.monotonic() + SAID_FOR_S
         self._redraw()
 
     def _use(self, data: int, choice: str) -> None:
@@ -140,16 +150,16 @@ class PresetRows:
         self._preset, self._chosen = preset, choice
         self._obs.obs_source_update(self._source, None)
 
-    def _save(self, data: int) -> None:
+    def _save(self, data: int) -> str:
+        """Save; gives what to say of it."""
         typed = self._get(data, NAME)
         if not typed.strip():
-            self.note = text("preset.no_name")
-            return
+            return text("preset.no_name")
         preset, notes = as_preset(legal_name(typed), read_settings(self._obs, data))
         file = save_own(preset, may_replace=True)
         self._set(data, PRESET, f"{OWN}{file.stem}")
         self._set(data, NAME, "")
-        self.note = " ".join([text("preset.saved", file=file), *notes])
+        return " ".join([text("preset.saved", file=file), *notes])
 
     def _get(self, data: int, key: bytes) -> str:
         return (self._obs.obs_data_get_string(data, key) or b"").decode(errors="replace")

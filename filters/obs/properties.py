@@ -89,8 +89,8 @@ def _add_preset_list(obs: LibObs, properties: int, presets: PresetPart) -> None:
         obs.obs_property_list_add_string(made, words.encode(), choice.encode())
     obs.obs_property_set_long_description(made, text("preset.tooltip").encode())
     obs.obs_property_set_modified_callback2(made, presets.callbacks.chosen, presets.handle)
-    if presets.rows.note:
-        obs.obs_properties_add_text(properties, b"preset_note", presets.rows.note.encode(), OBS_TEXT_INFO)
+    if presets.rows.list_note:
+        obs.obs_properties_add_text(properties, b"preset_note", presets.rows.list_note.encode(), OBS_TEXT_INFO)
 
 
 def _add_own_presets(obs: LibObs, properties: int, presets: PresetPart) -> None:
@@ -108,6 +108,8 @@ def _add_own_presets(obs: LibObs, properties: int, presets: PresetPart) -> None:
     file = obs.obs_properties_add_path(group, FILE, label, OBS_PATH_FILE, b"JSON (*.json)", None)
     obs.obs_property_set_long_description(file, text("preset.file.tooltip").encode())
     obs.obs_property_set_modified_callback2(file, callbacks.file_chosen, handle)
+    if rows.own_note:
+        obs.obs_properties_add_text(group, b"own_preset_note", rows.own_note.encode(), OBS_TEXT_INFO)
     _add_group(obs, properties, "group_presets", text("group.presets"), group)
 
 

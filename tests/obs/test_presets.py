@@ -51,8 +51,8 @@ def presets_obs(folder: Path) -> Iterator[Obs]:
     collection = scene_collection("harness", sources, [(SCRIPT, {})])
     (camera,) = (each for each in collection["sources"] if each["name"] == CAMERA)
     camera["hotkeys"] = {BOUND: [{"key": f"OBS_KEY_{KEY}"}]}
-    options: dict[str, Any] = {"scene_json": collection, "screen": (1280, 1900), "widgets": True, "name": "presets"}
-    with filter_obs(folder, [], **options) as obs:
+    options: dict[str, Any] = {"scene_json": collection, "screen": (1280, 2700), "widgets": True}
+    with filter_obs(folder, [], home=folder / "home", name="presets", **options) as obs:
         wait_for_mask(obs, timeout_s=PATIENCE_S)
         yield obs
     assert_clean_exit(obs)
@@ -69,7 +69,7 @@ def dialog(presets_obs: Obs) -> Iterator[Obs]:
     obs.widgets.find("label", re.compile("^Status: .* on CPU"), FILTERS)
     window = obs.xdotool("search", "--name", "^Filters for").split()[0]
     obs.xdotool("windowmove", window, 0, 0)
-    obs.xdotool("windowsize", window, 1280, 1880)
+    obs.xdotool("windowsize", window, 1280, 2680)
     yield obs
     obs.widgets.press("Close", window=FILTERS)
     obs.widgets.wait_for_end(FILTERS)
@@ -264,7 +264,7 @@ def test_hotkeys_follow_the_filter(presets_obs: Obs) -> None:
 
 def test_the_settings_of_obs_list_them(presets_obs: Obs) -> None:
     obs = presets_obs
-    obs.widgets.menu("File", "Settings")
+    obs.widgets.click("Settings", "push button")  # modal, so not by accessibility
     obs.widgets.press("Hotkeys", "list item", SETTINGS_WINDOW)
     for what in ("toggle_filter", "toggle_blur", "next_background"):
         obs.widgets.find("label", text(f"hotkey.{what}", name="Room"), SETTINGS_WINDOW)
