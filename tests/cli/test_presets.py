@@ -83,8 +83,8 @@ def test_image_and_video_take_a_preset_and_what_stands_behind_it(
     meeting = options_of("in.png", "--preset", "Meeting", "--smoothing", "0.1")
     assert (meeting.background, meeting.smoothing, meeting.sharp_edges) == ("blur", 0.1, True)
     low = options_of("--preset", "low_light", "in.png", "--background", "green")
-    assert (low.background, low.sharp_edges, low.threshold) == ("green", False, 0.4)
-    assert settings_of(low).feather_px == 1.5
+    assert (low.background, low.sharp_edges, low.threshold) == ("green", True, 0.45)
+    assert settings_of(low).feather_px == 1.0
     values = {"background": "color", "background_color": 0xFF302010, "model": "auto", "smoothing": 0.2}
     save_own(Preset("Mine", values))
     mine = options_of("in.png", "--preset", "mine")
