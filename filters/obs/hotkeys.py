@@ -4,58 +4,59 @@
 Filters are private sources, and libobs refuses hotkeys of those: so they are registered for the filtered source. OBS
 lists them there in Settings, Hotkeys, and stores their keys with that source, by a name that holds the filter's.
 
-libobs calls back with its lock of all hotkeys held, on a thread that may be any. So a press is only noted there. The
-next tick hands it to OBS's main thread, where no lock is held and nobody else reads or writes the settings.
+libobs calls back with its lock of all hotkeys held, on a thread that may be any. So a press is only noted there, and
+worked off by OBS's main thread, where no lock is held and nobody else reads or writes the settings.
 """
 
 import functools
 import time
-from collections import deque
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_bool, c_size_t, c_void_p
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..locale import text
-from .libobs import OBS_TASK_UI, LibObs
+from .libobs import LibObs
+from .main_thread import MainThread
 from .settings import FilterSettings, read_settings
 
 # Their names, with the filter's behind it, are stored in scene collections: they never change.
 HOTKEYS = ("toggle_filter", "toggle_blur", "next_background")
 ORDER = ("transparent", "blur", "color", "source")
 BEFORE_BLUR = b"background_before_blur"
-FOLLOW = "follow"
 LOOK_EVERY_S = 1.0
 
 Pressed = CFUNCTYPE(None, c_void_p, c_size_t, c_void_p, c_bool)
-Task = CFUNCTYPE(None, c_void_p)
 
 
 @dataclass
 class Registered:
-    """The hotkeys of one filter: a weak reference to its own source, the name they stand under, and their ids."""
+    """The hotkeys of one filter: the name they stand under, and their ids."""
 
-    weak: int
     name: bytes = b""
     ids: list[int] = field(default_factory=list)
     look_again_s: float = 0.0
 
 
 class Hotkeys:
-    """Those of all filters, by their handles. ``guarded`` makes a function a callback that does not raise."""
+    """Those of all filters, by their handles. ``guarded`` makes a function a callback that does not raise; ``changed``
+    is told whose settings a press has changed."""
 
-    def __init__(self, obs: LibObs, guarded: Callable[[Callable[..., Any], Any], Callable[..., Any]]) -> None:
-        self._obs = obs
+    def __init__(
+        self,
+        obs: LibObs,
+        main_thread: MainThread,
+        changed: Callable[[int], None],
+        guarded: Callable[[Callable[..., Any], Any], Callable[..., Any]],
+    ) -> None:
+        self._obs, self._main_thread, self._changed = obs, main_thread, changed
         self._filters: dict[int, Registered] = {}
-        self._to_do: deque[tuple[str, int, int]] = deque()  # what, handle, and a reference to the filter's source
-        self._is_handed_over = False
-        # libobs holds these pointers until the last filter is gone, and tasks may come after that.
+        # libobs holds these pointers until the last filter is gone.
         self._callbacks = {what: Pressed(guarded(functools.partial(self._note, what), None)) for what in HOTKEYS}
-        self._task = Task(guarded(self._work_off, None))
 
-    def add(self, handle: int, source: int) -> None:
-        """A filter is made; ``source`` is its own."""
-        self._filters[handle] = Registered(self._obs.obs_source_get_weak_source(source))
+    def add(self, handle: int) -> None:
+        """A filter is made."""
+        self._filters[handle] = Registered()
 
     def loaded(self, handle: int, source: int) -> None:
         """A scene collection is loaded, and this filter with it: its keys are given back here, before OBS saves."""
@@ -63,44 +64,25 @@ class Hotkeys:
 
     def remove(self, handle: int) -> None:
         """A filter goes. After this none of its callbacks runs: libobs waits for those that do."""
-        one = self._filters.pop(handle)
-        for hotkey_id in one.ids:
+        for hotkey_id in self._filters.pop(handle).ids:
             self._obs.obs_hotkey_unregister(hotkey_id)
-        self._obs.obs_weak_source_release(one.weak)
 
     def tick(self, handle: int, source: int) -> None:
-        """On the tick: let the main thread do what was pressed, and follow a new filter and a new name."""
+        """On the tick: now and then, see whether the filter is new or has a new name."""
         one, now_s = self._filters[handle], time.monotonic()
         if now_s >= one.look_again_s:
             one.look_again_s = now_s + LOOK_EVERY_S
             if self._obs.obs_source_get_name(source) != one.name:
-                self._want(FOLLOW, handle)
-        if self._to_do and not self._is_handed_over:
-            self._is_handed_over = True
-            self._obs.obs_queue_task(OBS_TASK_UI, self._task, None, False)
-
-    def _want(self, what: str, handle: int) -> None:
-        source = self._obs.obs_weak_source_get_source(self._filters[handle].weak)
-        if source:
-            self._to_do.append((what, handle, source))
+                self._main_thread.want(handle, functools.partial(self._follow, handle))
 
     def _note(self, what: str, handle: int, _id: int, _hotkey: int, pressed: bool) -> None:
         if pressed:
-            self._want(what, handle)
+            is_toggle = what == "toggle_filter"
+            change = functools.partial(self._change_background, what, handle)
+            self._main_thread.want(handle, self._toggle_filter if is_toggle else change)
 
-    def _work_off(self, _: int | None) -> None:
-        self._is_handed_over = False
-        while self._to_do:
-            what, handle, source = self._to_do.popleft()
-            try:
-                if what == FOLLOW:
-                    self._follow(handle, source)
-                elif what == "toggle_filter":
-                    self._obs.obs_source_set_enabled(source, not self._obs.obs_source_enabled(source))
-                else:
-                    self._change_background(what, source)
-            finally:
-                self._obs.obs_source_release(source)
+    def _toggle_filter(self, source: int) -> None:
+        self._obs.obs_source_set_enabled(source, not self._obs.obs_source_enabled(source))
 
     def _follow(self, handle: int, source: int) -> None:
         """Register a filter's hotkeys, or have them follow its name."""
@@ -121,7 +103,7 @@ class Hotkeys:
             ]
         one.name = name
 
-    def _change_background(self, what: str, source: int) -> None:
+    def _change_background(self, what: str, handle: int, source: int) -> None:
         obs = self._obs
         data = obs.obs_source_get_settings(source)
         try:
@@ -133,7 +115,7 @@ class Hotkeys:
         finally:
             obs.obs_data_release(data)
         obs.obs_source_update(source, None)
-        obs.obs_source_update_properties(source)
+        self._changed(handle)
 
     def _background_after(self, what: str, settings: FilterSettings, data: int) -> str:
         if what == "next_background":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..locale import text
+from ..presets import BUILT_IN
 from .libobs import (
     OBS_COMBO_FORMAT_STRING,
     OBS_COMBO_TYPE_LIST,
@@ -87,7 +88,8 @@ def _add_preset_list(obs: LibObs, properties: int, presets: PresetPart) -> None:
     made = obs.obs_properties_add_list(properties, PRESET, label, OBS_COMBO_TYPE_LIST, OBS_COMBO_FORMAT_STRING)
     for choice, words in presets.rows.choices():
         obs.obs_property_list_add_string(made, words.encode(), choice.encode())
-    obs.obs_property_set_long_description(made, text("preset.tooltip").encode())
+    what_for = [f"{text(f'preset.{each}')}: {text(f'preset.{each}.about')}" for each in BUILT_IN]
+    obs.obs_property_set_long_description(made, "\n".join([text("preset.tooltip"), *what_for]).encode())
     obs.obs_property_set_modified_callback2(made, presets.callbacks.chosen, presets.handle)
     if presets.rows.list_note:
         obs.obs_properties_add_text(properties, b"preset_note", presets.rows.list_note.encode(), OBS_TEXT_INFO)

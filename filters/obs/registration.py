@@ -7,6 +7,7 @@ their filter through a number, never through a pointer to a Python object.
 """
 
 import ctypes
+import functools
 import itertools
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from .libobs import (
     OBS_SOURCE_VIDEO,
     LibObs,
 )
+from .main_thread import MainThread
 from .model_list import filter_choices
 from .preset_rows import set_default_preset
 from .properties import Clicked, ModifiedOf, PresetCallbacks, PresetPart, make_properties, offered_sources
@@ -91,7 +93,8 @@ class Registration:
         self._dialogs: dict[int, Dialog] = {}
         self._handles = itertools.count(1)
         self._complained: set[str] = set()
-        self._hotkeys = Hotkeys(obs, self._guarded)
+        self._main_thread = MainThread(obs, self._guarded)
+        self._hotkeys = Hotkeys(obs, self._main_thread, self._redraw_soon, self._guarded)
         self._preset_callbacks = PresetCallbacks(
             chosen=ModifiedOf(self._guarded(self._preset_chosen, False)),
             file_chosen=ModifiedOf(self._guarded(self._preset_file_chosen, False)),
@@ -146,8 +149,10 @@ class Registration:
         handle = next(self._handles)
         one = BackgroundFilter(self.obs, self.host, source)
         self._use(one, settings)
-        self.filters[handle], self._dialogs[handle] = one, Dialog(self.obs, self.host, one)
-        self._hotkeys.add(handle, source)
+        want = functools.partial(self._main_thread.want, handle)
+        self.filters[handle], self._dialogs[handle] = one, Dialog(self.obs, self.host, one, want)
+        self._main_thread.add(handle, source)
+        self._hotkeys.add(handle)
         return handle
 
     def _update(self, handle: int, settings: int) -> None:
@@ -166,9 +171,11 @@ class Registration:
         self.filters[handle].tick(seconds)
         self._dialogs[handle].refresh()
         self._hotkeys.tick(handle, self.filters[handle].source)
+        self._main_thread.tick()
 
     def _destroy(self, handle: int) -> None:
         self._hotkeys.remove(handle)
+        self._main_thread.remove(handle)
         del self._dialogs[handle]
         self.filters.pop(handle).destroy()
         if self.obs.profile and not self.filters:
@@ -191,6 +198,9 @@ class Registration:
         }
         presets = PresetPart(dialog.presets, self._preset_callbacks, handle)
         return make_properties(obs, dialog.shown(), offered, presets)
+
+    def _redraw_soon(self, handle: int) -> None:
+        self._dialogs[handle].redraw_soon()
 
     def _preset_chosen(self, handle: int, _properties: int, _row: int, data: int) -> None:
         self._dialogs[handle].presets.chosen(data)

@@ -2,7 +2,9 @@
 """Presets and hotkeys in real OBS: the filter's dialog by accessibility, keys by the X server, and the picture."""
 
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,6 +27,7 @@ from background_filter.tests.obs.support import (
     assert_clean_exit,
     astronaut_bgr,
     background_filter,
+    engines,
     filter_obs,
     portrait_source,
     wait_for_mask,
@@ -135,9 +138,7 @@ def test_an_own_preset_is_saved_chosen_and_removed(dialog: Obs, folder: Path) ->
     file = folder / "presets" / "My desk.json"
     obs.ws.set_source_filter_settings(CAMERA, "Room", {"smoothing": 0.25, "background": "color"}, overlay=True)
     obs.widgets.press("Save as preset", window=FILTERS, effect=lambda: said(obs, "Type a name first"))
-    obs.widgets.click(OWN, "text", FILTERS)
-    obs.xdotool("type", "My desk")
-    wait_for(obs, "the name", lambda: stored(obs).get("preset_name") == "My desk")
+    wait_for(obs, "the name", lambda: typed_name(obs) == "My desk")
     obs.widgets.press("Save as preset", window=FILTERS, effect=file.exists)
     wait_for(obs, "the preset in the list", lambda: listed(obs) == "My desk")
     assert said(obs, str(file))
@@ -154,6 +155,14 @@ def test_an_own_preset_is_saved_chosen_and_removed(dialog: Obs, folder: Path) ->
     wait_for(obs, "the list without it", lambda: listed(obs) == "Custom")
     assert "My desk" not in obs.widgets.entries("Preset", FILTERS)
     assert stored(obs)["smoothing"] == 0.25
+
+
+def typed_name(obs: Obs) -> str:
+    """Type a name, instead of what stands there; gives what has come of it."""
+    obs.widgets.click(OWN, "text", FILTERS)
+    obs.xdotool("key", "ctrl+a")
+    obs.xdotool("type", "My desk")
+    return str(stored(obs).get("preset_name"))
 
 
 def said(obs: Obs, words: str) -> bool:
@@ -183,9 +192,37 @@ def load(obs: Obs, path: Path) -> None:
     """Choose a file as by hand."""
     obs.widgets.click("Browse", "push button", FILTERS)
     title = obs.widgets.wait_for_window(text("preset.file.label"))
-    obs.xdotool("type", str(path))
+
+    def is_taken() -> bool:
+        # A busy OBS may take a part of the path only, and say so in a box that the next Return closes.
+        for keys in (("key", "ctrl+a"), ("type", str(path)), ("key", "Return")):
+            obs.xdotool(*keys)
+        time.sleep(1.0)
+        return title not in obs.widgets.windows()
+
+    wait_for(obs, "the window to take the path", is_taken)
+
+
+def test_no_row_is_redrawn_while_a_window_that_it_has_opened_waits(dialog: Obs) -> None:
+    obs = dialog
+    obs.ws.set_source_filter_settings(CAMERA, "Room", {"background": "color"}, overlay=True)
+    obs.widgets.click("Select color", "push button", FILTERS)
+    title = obs.widgets.wait_for_window("Background colour")
+    before = status(obs)
+    started = obs.log.count("engine started")
+    os.kill(engines(obs)[0], signal.SIGKILL)
+    wait_for(obs, "the next engine", lambda: obs.log.count("engine started") > started)
+    time.sleep(3.0)  # the dialog has other things to say now, and must not
+    assert (status(obs), said(obs, "Problem: ")) == (before, False)
+    obs.window_screenshot("colour.png")
     obs.xdotool("key", "Return")
     obs.widgets.wait_for_end(title)
+    wait_for(obs, "the new words", lambda: status(obs) != before)
+
+
+def status(obs: Obs) -> str:
+    """The line with the status."""
+    return obs.widgets.find("label", re.compile("^Status: "), FILTERS).name
 
 
 def hotkeys(obs: Obs) -> set[str]:
