@@ -6,6 +6,7 @@ Whoever shares a preset gives that file away; what is read here is as untrusted 
 
 import os
 import stat
+import unicodedata
 from pathlib import Path
 
 from ...models.atomic import replace_file
@@ -28,7 +29,9 @@ def names_of_own() -> list[str]:
         files = sorted(os.listdir(presets_folder()), key=str.casefold)
     except OSError:
         return []
-    return [file.removesuffix(ENDING) for file in files if file.endswith(ENDING) and _is_name(file)][:MAX_LISTED]
+    # macOS may give names back with their accents apart.
+    stems = [unicodedata.normalize("NFC", file.removesuffix(ENDING)) for file in files if file.endswith(ENDING)]
+    return [stem for stem in stems if _is_name(stem)][:MAX_LISTED]
 
 
 def find_preset(name: str) -> tuple[Preset, list[str]]:
@@ -104,8 +107,7 @@ def _present(name: str) -> str | None:
     return next((each for each in names_of_own() if each.casefold() == wanted), None)
 
 
-def _is_name(file: str) -> bool:
-    stem = file.removesuffix(ENDING)
+def _is_name(stem: str) -> bool:
     try:
         return legal_name(stem) == stem
     except PresetError:

@@ -21,6 +21,7 @@ from background_filter.filters.obs import libobs, words
 from background_filter.filters.obs.dialog import Dialog
 from background_filter.filters.obs.engine_process import make_non_blocking
 from background_filter.filters.obs.frames import MAX_DELAY_FRAMES, MIN_DELAY_FRAMES, Pacing
+from background_filter.filters.obs.hotkeys import ORDER, next_background, without_blur
 from background_filter.filters.obs.registration import SourceInfo
 from background_filter.filters.obs.settings import DEFAULTS, GROUPS, SETTINGS, FilterSettings
 from background_filter.filters.obs.stream import Stream
@@ -228,6 +229,21 @@ def test_a_full_pipe_never_blocks_the_writer() -> None:
     threading.Thread(target=fill, daemon=True).start()
     assert done.wait(10.0)
     os.close(reading)
+
+
+def test_the_backgrounds_go_round_and_the_blur_goes_back() -> None:
+    for is_source_there, number in ((False, 3), (True, 4)):
+        seen = ["transparent"]
+        for _ in range(number):
+            seen.append(next_background(dataclasses.replace(DEFAULTS, background=seen[-1]), is_source_there))
+        assert seen == [*ORDER[:number], "transparent"]
+    gone = dataclasses.replace(DEFAULTS, background="source")
+    assert next_background(gone, is_source_there=False) == "transparent"
+    assert [without_blur(before) for before in ("color", "source", "blur", "", "x")] == [
+        "color",
+        "source",
+        *["transparent"] * 3,
+    ]
 
 
 class OpenDialog:

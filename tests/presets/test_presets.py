@@ -203,6 +203,13 @@ def test_other_files_in_the_folder_are_no_presets(folder: Path) -> None:
     assert presets.names_of_own() == ["good"]
 
 
+def test_a_name_whose_accents_stand_apart_is_the_same_name(folder: Path) -> None:
+    together, apart = "S\u00fcden", "Su\u0308den"
+    file_of(folder / f"{together}.json")
+    assert presets.find_preset(apart)[0].name == together
+    assert presets.legal_name(apart) == together
+
+
 def test_a_model_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     settings = {"model": "no_such_model", "smoothing": 0.1}
     preset, words = presets.read_preset_file(file_of(tmp_path / "x.json", settings=settings))
