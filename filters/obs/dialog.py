@@ -5,8 +5,8 @@ libobs has no text that changes by itself: a dialog is redrawn as a whole when i
 changed. That would take a slider out of the user's hand, so it happens only when the words differ, every few seconds
 at most, and not right after the user moved something; a model that was chosen is told of at once, and so is what
 became of a preset. While OBS's main thread is inside a row of the dialog, choosing a colour or a file, it must not be
-redrawn at all (:mod:`.open_windows`). Whether a dialog is
-open can't be asked: if a redraw is answered by no new call for the properties, it is closed.
+redrawn at all (:mod:`.open_windows`). Whether a dialog is open can't be asked: if a redraw is answered by no new call
+for the properties, it is closed.
 """
 
 import time

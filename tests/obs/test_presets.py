@@ -302,7 +302,7 @@ def test_hotkeys_follow_the_filter(presets_obs: Obs) -> None:
 def test_the_settings_of_obs_list_them(presets_obs: Obs) -> None:
     obs = presets_obs
     obs.widgets.click("Settings", "push button")  # modal, so not by accessibility
-    obs.widgets.press("Hotkeys", "list item", SETTINGS_WINDOW)
+    obs.widgets.click("Hotkeys", "list item", SETTINGS_WINDOW)
     for what in ("toggle_filter", "toggle_blur", "next_background"):
         obs.widgets.find("label", text(f"hotkey.{what}", name="Room"), SETTINGS_WINDOW)
     obs.window_screenshot("hotkeys.png")
