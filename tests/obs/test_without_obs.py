@@ -265,9 +265,9 @@ def test_a_chosen_model_is_told_of_at_once_and_a_slider_is_left_in_the_hand(monk
     now_s = 100.0
     monkeypatch.setattr("background_filter.filters.obs.dialog.time.monotonic", lambda: now_s)
     stand_in = OpenDialog()
-    monkeypatch.setattr("background_filter.filters.obs.dialog.may_be_open", lambda: is_window_open)
-    is_window_open = False
-    dialog = Dialog(*[stand_in] * 3, lambda work: work(1))  # type: ignore[arg-type]
+    open_windows: list[str] = []
+    monkeypatch.setattr("background_filter.filters.obs.dialog.may_be_open", lambda: bool(open_windows))
+    dialog = Dialog(stand_in, stand_in, stand_in, lambda work: work(1))  # type: ignore[arg-type]
     dialog.shown()
     now_s += 10.0
     stand_in.stream.loading = words.Loading("next.onnx", "checking")
@@ -277,10 +277,10 @@ def test_a_chosen_model_is_told_of_at_once_and_a_slider_is_left_in_the_hand(monk
     assert stand_in.redrawn == 0
     dialog.touched(is_other_model=True)
     now_s += 1.0
-    is_window_open = True
+    open_windows.append("of a colour")
     dialog.refresh()
     assert stand_in.redrawn == 0
-    is_window_open = False
+    open_windows.clear()
     now_s += 1.0
     dialog.refresh()
     assert stand_in.redrawn == 1
