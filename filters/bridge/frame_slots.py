@@ -24,8 +24,8 @@ _BODY = layout.packer(layout.FRAME_BODY)
 class Frame:
     """One captured picture: RGBA, 8 bits each, ``pixels`` holds ``height * row_bytes`` bytes and is the caller's own.
 
-    ``smoothing`` is 0 to 1; ``grow_px`` is in mask pixels and negative to shrink; ``flags`` are those of the layout;
-    ``ahead_ms`` is by how much the mask is to be moved ahead in time; ``capture_ns`` is monotonic time.
+    ``smoothing`` is 0 to 1; ``flags`` are those of the layout; ``ahead_ms`` is by how much the mask is to be moved
+    ahead in time; ``capture_ns`` is monotonic time.
     """
 
     frame_id: int
@@ -34,7 +34,6 @@ class Frame:
     height: int
     row_bytes: int
     smoothing: float
-    grow_px: float
     flags: int
     ahead_ms: float
     pixels: bytearray
@@ -66,7 +65,6 @@ class FrameWriter:
         frame_id: int,
         capture_ns: int,
         smoothing: float,
-        grow_px: float,
         flags: int = 0,
         ahead_ms: float = 0.0,
     ) -> None:
@@ -76,7 +74,7 @@ class FrameWriter:
         (``bridge.field``) for values the layout doesn't allow, ``ValueError`` once the segment is closed.
         """
         check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY)
-        _check_controls(frame_id, capture_ns, smoothing, grow_px, flags, ahead_ms)
+        _check_controls(frame_id, capture_ns, smoothing, flags, ahead_ms)
         if not pixels_address:
             raise field_error("pixels_address", "an address", pixels_address)
         number = self._published + 1
@@ -96,7 +94,6 @@ class FrameWriter:
             row_bytes,
             layout.FORMAT_RGBA8,
             smoothing,
-            grow_px,
             flags,
             ahead_ms,
         )
@@ -148,17 +145,14 @@ class FrameReader:
             return None
         check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY)
         check_format(pixel_format, layout.FORMAT_RGBA8)
-        smoothing, grow_px, flags, ahead_ms = controls
-        _check_controls(frame_id, capture_ns, smoothing, grow_px, flags, ahead_ms)
-        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, grow_px, flags, ahead_ms, pixels)
+        smoothing, flags, ahead_ms = controls
+        _check_controls(frame_id, capture_ns, smoothing, flags, ahead_ms)
+        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, flags, ahead_ms, pixels)
 
 
-def _check_controls(
-    frame_id: int, capture_ns: int, smoothing: float, grow_px: float, flags: int, ahead_ms: float
-) -> None:
+def _check_controls(frame_id: int, capture_ns: int, smoothing: float, flags: int, ahead_ms: float) -> None:
     check_count("frame_id", frame_id, least=1)
     check_count("capture_ns", capture_ns)
     check_range("smoothing", smoothing, 0.0, 1.0)
-    check_range("grow_px", grow_px, -layout.MAX_SIDE_PX, layout.MAX_SIDE_PX)
     check_range("ahead_ms", ahead_ms, 0.0, layout.MAX_AHEAD_MS)
     check_range("flags", flags, 0, layout.FLAG_SHARP_EDGES | layout.FLAG_NO_SPECKS)

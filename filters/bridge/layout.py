@@ -9,7 +9,7 @@ import struct
 from typing import NamedTuple
 
 MAGIC = b"OBSBGFLT"
-VERSION = 2
+VERSION = 3
 
 FRAME_SLOTS = 3
 MASK_SLOTS = 4
@@ -116,7 +116,6 @@ FRAME_HEIGHT = Field("height", 28, "u32")
 FRAME_ROW_BYTES = Field("row_bytes", 32, "u32")
 FRAME_FORMAT = Field("format", 36, "u32")
 FRAME_SMOOTHING = Field("smoothing", 40, "f32")
-FRAME_GROW_PX = Field("grow_px", 44, "f32")
 FRAME_FLAGS = Field("flags", 48, "u32")
 FRAME_AHEAD_MS = Field("ahead_ms", 52, "f32")
 FRAME_SEQUENCE_END = Field("sequence_end", 56, "u64")
@@ -128,7 +127,6 @@ FRAME_BODY = (
     FRAME_ROW_BYTES,
     FRAME_FORMAT,
     FRAME_SMOOTHING,
-    FRAME_GROW_PX,
     FRAME_FLAGS,
     FRAME_AHEAD_MS,
 )

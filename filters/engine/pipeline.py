@@ -42,9 +42,9 @@ class Segmenter:
         self._refiner = Refiner()
         self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # frame, and its mask unrefined
 
-    def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, grow_px: float = 0.0) -> NDArray[np.uint8]:
+    def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0) -> NDArray[np.uint8]:
         """The mask, HxW uint8, of an HxWx4 uint8 RGBA frame of the network's input size, captured now."""
-        segmented = self.segment(frame_rgba, time.monotonic_ns(), Refinement(smoothing, grow_px))
+        segmented = self.segment(frame_rgba, time.monotonic_ns(), Refinement(smoothing))
         return np.array(segmented.mask, np.uint8)
 
     def segment(self, frame_rgba: NDArray[np.uint8], capture_ns: int, wanted: Refinement) -> Segmented:

@@ -193,5 +193,5 @@ def segment(segmenter: Segmenter, frame: Frame) -> Segmented:
     """The mask of a frame as the frame asks for it; raises InferenceError."""
     frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
     sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
-    wanted = Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
+    wanted = Refinement(frame.smoothing, sharp_edges, no_specks, frame.ahead_ms)
     return segmenter.segment(frame_rgba, frame.capture_ns, wanted)

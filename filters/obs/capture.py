@@ -65,7 +65,7 @@ class Stager:
             self._size = (width, height)
         self._turn ^= 1
         self._obs.gs_stage_texture(self._surfaces[self._turn], texture)
-        self._staged = (frame.frame_id, frame.capture_ns, frame.height)
+        self._staged = (frame.frame_id, frame.capture_ns)
 
     def drop(self) -> None:
         """What is staged is out of date and must not reach the engine."""
@@ -75,7 +75,7 @@ class Stager:
         """Map what was staged one frame ago, publish it on the bridge and wake the engine."""
         if self._staged is None:
             return
-        frame_id, capture_ns, source_height = self._staged
+        frame_id, capture_ns = self._staged
         self._staged = None
         surface = self._surfaces[self._turn]
         if not self._obs.gs_stagesurface_map(surface, self._pixels, self._row_bytes):
@@ -89,7 +89,6 @@ class Stager:
             frame_id,
             capture_ns,
             settings.smoothing,
-            settings.grow_px * height / source_height,
             settings.flags(),
             min(ahead_ms, MAX_AHEAD_MS),
         )
@@ -104,4 +103,4 @@ class Stager:
         self._surfaces, self._size, self._staged = [0, 0], (0, 0), None
 
 
-KeptFrameStamp = tuple[int, int, int]
+KeptFrameStamp = tuple[int, int]

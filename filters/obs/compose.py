@@ -2,30 +2,26 @@
 """Draws the filter's picture: a kept frame through its mask, with something behind it or not; the mask alone; or
 everything blurred."""
 
+import dataclasses
+
 from ..bridge.layout import FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
 from .blur import RoomBlur
 from .capture import Downscaler
-from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput, taps
+from .edge import EdgeShaper
+from .effect import ALPHA, FACTORS, FACTORS_OF_LINEAR, MASK_PARAMETERS, Effect, MaskInput, taps
 from .frames import KeptFrame
 from .libobs import GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_CS_SRGB, GS_DYNAMIC, GS_R8, GS_RGBA16F, LibObs
 from .other_source import Backdrop
 from .settings import FilterSettings
+from .steady import SteadyAlpha
 
-# The feathered mask is made at twice the network's size (factors have half of it): fine enough for an edge that is soft
-# by intent.
-FEATHER_SCALE = {FORMAT_R8_ALPHA: 2, FORMAT_RGBA16F_FACTORS: 4}
 TEXTURE_FORMAT = {FORMAT_R8_ALPHA: GS_R8, FORMAT_RGBA16F_FACTORS: GS_RGBA16F}
-# As in the shader.
-ALPHA, FACTORS, FACTORS_OF_LINEAR = 0, 1, 2
-# Taps to either side in the Feather technique, and how many standard deviations they span.
-FEATHER_TAPS, FEATHER_SIGMAS = 12, 2.5
 # "Blur everything" shows what these few pixels hold: shapes of light, nothing that could be read or recognised.
 BLURRED_WIDTH, BLURRED_HEIGHT = 24, 14
 # Another source more than eight times as large as the frame skips texels.
 BEHIND_TAPS = 4
 PARAMETERS = (
-    *MASK_PARAMETERS, "blur_step", "blur_sigma", "image_size", "colour", "linear_light", "behind", "behind_part",
-    "behind_taps_x", "behind_taps_y",
+    *MASK_PARAMETERS, "image_size", "colour", "linear_light", "behind", "behind_part", "behind_taps_x", "behind_taps_y",
 )  # fmt: skip
 
 
@@ -37,10 +33,11 @@ class Composer:
         self._effect = Effect(obs, "compose", PARAMETERS)
         self._mask_texture = 0
         self._mask_shape = (0, 0, 0)  # width, height, texture format
-        self._feather_canvases = [Canvas(obs, GS_R8) for _ in range(3)]
         self._uploaded: tuple[int, int] | None = None
-        self._feathered: tuple[object, ...] | None = None
-        self._feathered_texture = 0
+        self._steady: SteadyAlpha | None = None
+        self._edge: EdgeShaper | None = None
+        self._made: tuple[object, ...] | None = None
+        self._made_alpha: MaskInput | None = None
         self._room_blur: RoomBlur | None = None
         self._room: tuple[object, ...] | None = None
         self._room_picture = (0, 0, 0)  # texture, width, height
@@ -51,19 +48,21 @@ class Composer:
         """Draw ``frame`` through its mask (it must have one), over whatever OBS has drawn there. ``backdrop``: the
         other source, if the settings want one and it is there.
 
-        EffectError if the driver can't compile the blur, which is done when it is first wanted.
+        EffectError if the driver can't compile what is first wanted now.
         """
         if settings.background != "blur":
             self._drop_room_blur()
         texture = self._obs.gs_texrender_get_texture(frame.texrender)
         if not texture or not self._upload(frame):
             return
+        made = self._alpha_made(frame, settings)
+        if made and not made.texture:  # the GPU refused
+            return
         linear = not settings.preview_mask and self._obs.gs_get_linear_srgb()
-        feathered = self._feather(frame, settings, texture) if settings.feather_px > 0 else 0
         technique = b"Mask"
         if not settings.preview_mask:
-            technique = self._set_background(frame, settings, feathered, linear, backdrop)
-        self._mask_input(frame, settings, feathered, linear).set(self._effect)
+            technique = self._set_background(frame, settings, made, linear, backdrop)
+        self._mask_input(frame, settings, made, linear).set(self._effect)
         self._draw(technique, texture, width, height, linear)
 
     def draw_blurred(self, frame: KeptFrame, downscaler: Downscaler, width: int, height: int) -> None:
@@ -79,8 +78,9 @@ class Composer:
         """Free the GPU's objects."""
         if self._mask_texture:
             self._obs.gs_texture_destroy(self._mask_texture)
-        for canvas in self._feather_canvases:
-            canvas.destroy()
+        for part in (self._steady, self._edge):
+            if part:
+                part.destroy()
         self._drop_room_blur()
         self._effect.destroy()
 
@@ -95,14 +95,55 @@ class Composer:
         obs.gs_blend_state_pop()
         obs.gs_enable_framebuffer_srgb(previous)
 
-    def _mask_input(self, frame: KeptFrame, settings: FilterSettings, feathered: int, linear: bool) -> MaskInput:
-        """The final alpha. ``feathered``: the feathered mask, or 0; ``linear``: the shader reads linear light."""
-        if feathered:
-            return MaskInput(feathered, ALPHA, (0.0, 1.0), settings.invert)
+    def _mask_input(
+        self, frame: KeptFrame, settings: FilterSettings, made: MaskInput | None, linear: bool
+    ) -> MaskInput:
+        """The final alpha. ``made``: alpha at the frame's size, if the mask is not drawn as it came; ``linear``: the
+        shader reads linear light."""
+        if made:
+            return dataclasses.replace(made, invert=settings.invert)
         return MaskInput(self._mask_texture, mask_kind(frame, linear), settings.ramp(), settings.invert)
 
+    def _alpha_made(self, frame: KeptFrame, settings: FilterSettings) -> MaskInput | None:
+        """Alpha at the frame's size, steady, grown and feathered as the settings want it, made anew only for a new mask
+        or new settings; None: the mask is to be drawn as it came."""
+        self._drop_unused(settings)
+        wanted = (self._uploaded, settings)
+        if self._made != wanted:
+            self._made, self._made_alpha = wanted, self._make_alpha(frame, settings)
+        return self._made_alpha
+
+    def _make_alpha(self, frame: KeptFrame, settings: FilterSettings) -> MaskInput | None:
+        obs, alpha = self._obs, None
+        stored = MaskInput(self._mask_texture, mask_kind(frame, linear=False), settings.ramp())
+        if settings.smoothing > 0:
+            self._steady = self._steady or SteadyAlpha(obs)
+            alpha = self._steady.draw(frame, stored, settings.smoothing, settings)
+        if settings.grow_px or settings.feather_px > 0:
+            self._edge = self._edge or EdgeShaper(obs)
+            alpha = alpha or self._edge.whole(frame, stored)
+            if settings.grow_px:
+                alpha = self._edge.grow(frame, alpha, settings.grow_px)
+            if settings.feather_px > 0:
+                alpha = self._edge.feather(frame, alpha, settings.feather_px)
+        return alpha
+
+    def _drop_unused(self, settings: FilterSettings) -> None:
+        """Textures at the frame's size that these settings don't want are freed."""
+        if self._steady and settings.smoothing <= 0:
+            self._steady.destroy()
+            self._steady = None
+        if self._edge and not settings.grow_px and settings.feather_px <= 0:
+            self._edge.destroy()
+            self._edge = None
+
     def _set_background(
-        self, frame: KeptFrame, settings: FilterSettings, feathered: int, linear: bool, backdrop: Backdrop | None
+        self,
+        frame: KeptFrame,
+        settings: FilterSettings,
+        made: MaskInput | None,
+        linear: bool,
+        backdrop: Backdrop | None,
     ) -> bytes:
         """Bring what stands behind the person to the shader; gives the technique."""
         effect, size = self._effect, (frame.width, frame.height)
@@ -120,20 +161,20 @@ class Composer:
             effect.set_int("behind_taps_y", taps(backdrop.height * part[1], frame.height, BEHIND_TAPS))
             return b"OnSource"
         if settings.background == "blur":
-            room, room_width, room_height = self._blurred_room(frame, settings, feathered)
+            room, room_width, room_height = self._blurred_room(frame, settings, made)
             if room:
                 effect.set_texture("small", room)
                 effect.set_vec2("small_size", room_width, room_height)
                 return b"OnBlur"
         return b"Draw"
 
-    def _blurred_room(self, frame: KeptFrame, settings: FilterSettings, feathered: int) -> tuple[int, int, int]:
+    def _blurred_room(self, frame: KeptFrame, settings: FilterSettings, made: MaskInput | None) -> tuple[int, int, int]:
         """The blurred room (texture, width, height), made anew only for a new mask or new settings."""
         if self._room_blur is None:
             self._room_blur = RoomBlur(self._obs)
         wanted = (self._uploaded, settings)
         if self._room != wanted:
-            mask = self._mask_input(frame, settings, feathered, linear=True)
+            mask = self._mask_input(frame, settings, made, linear=True)
             self._room_picture = self._room_blur.draw(frame, mask, settings.blur_strength)
             self._room = wanted
         return self._room_picture
@@ -159,30 +200,6 @@ class Composer:
         self._obs.gs_texture_set_image(self._mask_texture, mask.pixels, mask.row_bytes, False)
         self._uploaded = (frame.frame_id, mask.publish_ns)
         return True
-
-    def _feather(self, frame: KeptFrame, settings: FilterSettings, frame_texture: int) -> int:
-        """The mask with threshold and softness applied, then blurred so that its edge is ``feather_px`` wide to either
-        side; made anew only for a new mask or new settings."""
-        wanted = (self._uploaded, settings)
-        if self._feathered == wanted:
-            return self._feathered_texture
-        assert frame.mask  # as ``_upload`` has seen
-        width, height = (side * FEATHER_SCALE[frame.mask.pixel_format] for side in self._mask_shape[:2])
-        ramped, across, down = self._feather_canvases
-        effect, mask_texture = self._effect, self._mask_texture
-        effect.set_texture("image", frame_texture)
-        MaskInput(mask_texture, mask_kind(frame, linear=False), settings.ramp()).set(effect)
-        texture = ramped.draw(effect, b"Mask", mask_texture, width, height)
-        effect.set_float("blur_sigma", FEATHER_TAPS / FEATHER_SIGMAS)
-        for canvas, step_x, step_y in (
-            (across, settings.feather_px / frame.width, 0.0),
-            (down, 0.0, settings.feather_px / frame.height),
-        ):
-            effect.set_texture("mask", texture)
-            effect.set_vec2("blur_step", step_x / FEATHER_TAPS, step_y / FEATHER_TAPS)
-            texture = canvas.draw(effect, b"Feather", texture, width, height)
-        self._feathered, self._feathered_texture = wanted, texture
-        return texture
 
 
 def colour_rgba(colour_abgr: int, is_light: bool) -> tuple[float, float, float, float]:

@@ -11,6 +11,8 @@ from .libobs import GS_BLEND_ONE, GS_BLEND_ZERO, GS_CS_SRGB, GS_ZS_NONE, LibObs,
 EFFECTS_FOLDER = Path(__file__).resolve().parent.parent / "effects"
 
 
+# How a shader reads a mask, as in mask.effect.
+ALPHA, FACTORS, FACTORS_OF_LINEAR = 0, 1, 2
 # The parameters of mask.effect.
 MASK_PARAMETERS = ("image", "mask", "mask_kind", "ramp_low", "ramp_scale", "invert", "small", "small_size")
 

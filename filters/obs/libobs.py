@@ -29,7 +29,7 @@ from typing import Any
 from .profile import wanted_profile
 
 # enum values, from graphics.h, obs-source.h, obs-properties.h and util/base.h
-GS_R8, GS_RGBA, GS_RGBA16F = 2, 3, 9
+GS_R8, GS_RGBA, GS_R16, GS_RGBA16F = 2, 3, 8, 9
 GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED = 0, 1, 2
 GS_BLEND_ZERO, GS_BLEND_ONE, GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA = 0, 1, 4, 5
 GS_ZS_NONE = 0

@@ -2,11 +2,12 @@
 """What ``filters/effects/compose.effect`` and ``filters/obs/compose.py`` do on the GPU, on the processor.
 
 The numbers are those of the shader: bilinear sampling at pixel centres, the guided filter's factors applied to the
-colours of the whole picture, ramp, feather; blending in linear light, as OBS blends.
+colours of the whole picture, ramp, grow and feather; blending in linear light, as OBS blends.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -14,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bridge.layout import FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
-from ..obs.compose import FEATHER_SCALE, FEATHER_SIGMAS
+from ..obs.edge import FEATHER_SIGMAS
 from ..obs.settings import FilterSettings
 
 # Rows that are worked on at a time: what is in between stays in the processor's cache, and memory small.
@@ -32,16 +32,8 @@ def alpha_of(mask: NDArray[Any], picture_rgb: Picture, settings: FilterSettings)
 
     ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4.
     """
-    planes, ramp = planes_of(mask), settings.ramp()
-    if settings.feather_px <= 0:
-        return draw_alpha(planes, picture_rgb, ramp)
-    scale = FEATHER_SCALE[FORMAT_R8_ALPHA if mask.ndim == 2 else FORMAT_RGBA16F_FACTORS]
-    small = mask.shape[1] * scale, mask.shape[0] * scale
-    ramped = draw_alpha(planes, cv2.resize(picture_rgb, small, interpolation=cv2.INTER_LINEAR), ramp)
-    height, width = picture_rgb.shape[:2]
-    sigma_px = settings.feather_px / FEATHER_SIGMAS
-    feathered = feather(ramped, sigma_px * small[0] / width, sigma_px * small[1] / height)
-    return draw_alpha(planes_of(feathered), picture_rgb, (0.0, 1.0))
+    alpha = grow(draw_alpha(planes_of(mask), picture_rgb, settings.ramp()), settings.grow_px)
+    return feather(alpha, settings.feather_px) if settings.feather_px > 0 else alpha
 
 
 def planes_of(mask: NDArray[Any]) -> list[Plane]:
@@ -106,11 +98,36 @@ def row_weights(source_rows: int, rows: int) -> Plane:
     return weights
 
 
-def feather(alpha: Alpha, sigma_x_px: float, sigma_y_px: float) -> Alpha:
-    """The mask blurred by a Gaussian that ends at `FEATHER_SIGMAS` standard deviations."""
-    kernel = tuple(2 * math.ceil(FEATHER_SIGMAS * sigma) + 1 for sigma in (sigma_x_px, sigma_y_px))
-    border = cv2.BORDER_REPLICATE
-    return np.asarray(cv2.GaussianBlur(alpha, kernel, sigma_x_px, sigmaY=sigma_y_px, borderType=border), np.uint8)
+def grow(alpha: Alpha, grow_px: float) -> Alpha:
+    """Grow alpha by ``grow_px`` pixels in all directions, or shrink it by a negative number.
+
+    Grey dilation or erosion with a disc; a fraction blends the two nearest whole radii. The picture's border neither
+    adds nor takes away.
+    """
+    radius_px = abs(grow_px)
+    whole_px = math.floor(radius_px)
+    fraction = radius_px - whole_px
+    if radius_px == 0.0:
+        return alpha
+    operate = cv2.dilate if grow_px > 0 else cv2.erode
+    inner = operate(alpha, disc(whole_px)) if whole_px else alpha
+    if fraction == 0.0:
+        return np.asarray(inner, np.uint8)
+    outer = operate(alpha, disc(whole_px + 1))
+    return np.asarray(cv2.addWeighted(inner, 1.0 - fraction, outer, fraction, 0.0), np.uint8)
+
+
+@functools.cache
+def disc(radius_px: int) -> Alpha:
+    """A filled circle of ``2 * radius_px + 1`` pixels across, as a kernel of zeros and ones."""
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2), np.uint8)
+
+
+def feather(alpha: Alpha, feather_px: float) -> Alpha:
+    """Alpha blurred by a Gaussian that ends after ``feather_px``, at `FEATHER_SIGMAS` standard deviations."""
+    side = 2 * math.ceil(feather_px) + 1
+    sigma_px = feather_px / FEATHER_SIGMAS
+    return np.asarray(cv2.GaussianBlur(alpha, (side, side), sigma_px, borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def with_alpha(picture_rgb: Picture, alpha: Alpha) -> Picture:

@@ -29,6 +29,5 @@ class PersonFinder:
         network, settings = self._segmenter.network, self._settings
         small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
         frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
-        grow_px = settings.grow_px * network.height / picture_rgb.shape[0]
-        wanted = Refinement(settings.smoothing, grow_px, settings.sharp_edges, settings.remove_specks)
+        wanted = Refinement(settings.smoothing, settings.sharp_edges, settings.remove_specks)
         return alpha_of(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, picture_rgb, settings)

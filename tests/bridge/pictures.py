@@ -32,16 +32,16 @@ def publish_frame(writer: FrameWriter, frame_id: int) -> None:
     surface = ctypes.create_string_buffer(pattern(frame_id, size), size)
     address = ctypes.addressof(surface)
     smoothing = (frame_id % 5) / 4
-    writer.publish(address, FRAME_ROW_BYTES, *FRAME_PX, frame_id, frame_id * 1000, smoothing, -frame_id % 8)
+    writer.publish(address, FRAME_ROW_BYTES, *FRAME_PX, frame_id, frame_id * 1000, smoothing, frame_id % 4)
 
 
 def is_whole_frame(frame: Frame | None) -> bool:
     """Whether everything in the frame follows from its id. The last row ends with its pixels: see publish."""
     assert frame is not None
     used = (FRAME_PX[1] - 1) * FRAME_ROW_BYTES + FRAME_PX[0] * 4
-    facts = (frame.width, frame.height, frame.row_bytes, frame.capture_ns, frame.smoothing, frame.grow_px)
+    facts = (frame.width, frame.height, frame.row_bytes, frame.capture_ns, frame.smoothing, frame.flags)
     number = frame.frame_id
-    expected = (*FRAME_PX, FRAME_ROW_BYTES, number * 1000, (number % 5) / 4, -number % 8)
+    expected = (*FRAME_PX, FRAME_ROW_BYTES, number * 1000, (number % 5) / 4, number % 4)
     return facts == expected and frame.pixels[:used] == pattern(number, used)
 
 

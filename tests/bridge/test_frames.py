@@ -59,7 +59,7 @@ def test_a_second_writer_goes_on_where_the_first_ended(pair: Pair) -> None:
 def test_the_smallest_and_largest_sizes_fit(pair: Pair, width: int, height: int, row_bytes: int) -> None:
     surface = ctypes.create_string_buffer(b"\xa5" * (height * row_bytes), height * row_bytes)
     writer = FrameWriter(pair.of_obs)
-    writer.publish(ctypes.addressof(surface), row_bytes, width, height, 1, 2, 1.0, 0.0)
+    writer.publish(ctypes.addressof(surface), row_bytes, width, height, 1, 2, 1.0)
     frame = FrameReader(pair.of_engine).take_newest(0)
     used = (height - 1) * row_bytes + width * 4
     assert frame is not None and frame.pixels[:used] == surface.raw[:used]
@@ -73,7 +73,6 @@ GOOD: dict[str, Any] = {
     "frame_id": 1,
     "capture_ns": 2,
     "smoothing": 0.5,
-    "grow_px": 0.0,
 }
 
 
@@ -92,7 +91,6 @@ GOOD: dict[str, Any] = {
         ("capture_ns", -1),
         ("smoothing", 1.01),
         ("smoothing", math.nan),
-        ("grow_px", math.inf),
     ],
 )
 def test_the_writer_refuses_what_the_layout_does_not_allow(pair: Pair, field: str, value: float) -> None:

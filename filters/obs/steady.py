@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""No flicker without lag, at the frame's size: alpha is averaged over time where the picture stands still, and only
+there.
+
+The guided filter's factors carry a camera's noise into alpha, and the ramp multiplies it; a mask that was averaged
+before cannot help that. So alpha itself is averaged (recursively), pixel by pixel. Where the picture or the mask moves,
+a pixel takes the new alpha as it is: nothing trails. See ``steady.effect`` for what counts as movement.
+"""
+
+from .effect import ALPHA, MASK_PARAMETERS, Canvas, Effect, MaskInput, taps
+from .frames import KeptFrame
+from .libobs import GS_R16, GS_RGBA16F, LibObs
+
+# An older alpha says nothing about this one.
+MAX_GAP_NS = 500_000_000
+# Movement is looked for in cells: so many along the frame's longer side.
+GRID_SIDE = 160
+# At smoothing s a new alpha weighs 1 / (1 + this * s) where nothing moves: a tenth at the default.
+FRAMES_AT_FULL = 18.0
+# A tap reads 2 x 2 texels.
+MAX_TAPS = 16
+PARAMETERS = (
+    *MASK_PARAMETERS, "footprint", "taps_x", "taps_y", "grid_size", "is_first", "still_weight", "seen", "state",
+    "before",
+)  # fmt: skip
+
+
+class SteadyAlpha:
+    """The memory of one filter. Use inside the graphics context; ``destroy`` frees the GPU's objects."""
+
+    def __init__(self, obs: LibObs) -> None:
+        self._obs = obs
+        self._effect = Effect(obs, "steady", PARAMETERS)
+        self._look = Canvas(obs, GS_RGBA16F)
+        # The one drawn last comes first. 16 bits, because a small part of a difference is added at a time.
+        self._states = [Canvas(obs, GS_RGBA16F) for _ in range(2)]
+        self._alphas = [Canvas(obs, GS_R16) for _ in range(2)]
+        self._state = self._alpha = 0
+        self._kind: object = None
+        self._capture_ns = 0
+
+    def draw(self, frame: KeptFrame, mask: MaskInput, smoothing: float, kind: object) -> MaskInput:
+        """The steady alpha of ``frame``; once for each frame, in their order.
+
+        ``mask`` is how alpha is made of ``frame``, its colours sRGB-encoded as they are stored; ``smoothing`` is above
+        0, to 1. Everything is forgotten after half a second without a frame, and when the size or ``kind``, which
+        stands for the settings that make the mask what it is, changes.
+        """
+        kind = (kind, frame.width, frame.height, frame.is_float)
+        is_first = kind != self._kind or not 0 <= frame.capture_ns - self._capture_ns <= MAX_GAP_NS
+        self._kind, self._capture_ns = kind, frame.capture_ns
+        width, height = grid_size(frame.width, frame.height)
+        effect, source = self._effect, self._obs.gs_texrender_get_texture(frame.texrender)
+        effect.set_texture("image", source)
+        mask.set(effect)
+        # Every texture must be one: at first, where it is not read, the frame itself.
+        effect.set_texture("state", source if is_first else self._state)
+        effect.set_vec2("footprint", 1 / width, 1 / height)
+        effect.set_int("taps_x", taps(frame.width, width, MAX_TAPS))
+        effect.set_int("taps_y", taps(frame.height, height, MAX_TAPS))
+        seen = self._look.draw(effect, b"Look", source, width, height)
+
+        effect.set_texture("seen", seen)
+        effect.set_texture("state", source if is_first else self._state)
+        effect.set_vec2("grid_size", width, height)
+        effect.set_float("still_weight", still_weight(smoothing))
+        effect.set_int("is_first", is_first)
+        self._states.reverse()
+        self._state = self._states[0].draw(effect, b"Gate", seen, width, height)
+
+        effect.set_texture("image", source)
+        mask.set(effect)
+        effect.set_texture("state", self._state)
+        effect.set_texture("before", source if is_first else self._alpha)
+        effect.set_int("is_first", is_first)
+        self._alphas.reverse()
+        self._alpha = self._alphas[0].draw(effect, b"Steady", source, frame.width, frame.height)
+        return MaskInput(self._alpha, ALPHA, (0.0, 1.0))
+
+    def destroy(self) -> None:
+        """Free the GPU's objects."""
+        for canvas in (self._look, *self._states, *self._alphas):
+            canvas.destroy()
+        self._effect.destroy()
+
+
+def still_weight(smoothing: float) -> float:
+    """How much a new alpha weighs where nothing moves."""
+    return 1.0 / (1.0 + FRAMES_AT_FULL * smoothing)
+
+
+def grid_size(width: int, height: int) -> tuple[int, int]:
+    """How many cells a frame has across and down."""
+    longer = max(width, height)
+    return max(round(GRID_SIDE * width / longer), 1), max(round(GRID_SIDE * height / longer), 1)
