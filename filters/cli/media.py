@@ -39,8 +39,10 @@ VIDEO = (
 )
 # What makes sense only live: here nothing is late, there is no picture without a mask, and what stands behind is named
 # by --background.
-BEHIND = ("background", "blur_strength", "background_color", "background_source", "background_fit", "invert")
-ONLY_LIVE = frozenset(("timing", "without_mask", *BEHIND))
+BEHIND = (
+    "background", "blur_strength", "blur_falloff", "background_color", "background_source", "background_fit", "invert",
+)  # fmt: skip
+ONLY_LIVE = frozenset(("timing", "without_mask", "despill", *BEHIND))
 ALSO_CALLED = {"preview_mask": ["--mask"]}
 
 

@@ -21,6 +21,8 @@ PIXEL_OF_SIGMA, LEAST_PIXEL, GREATEST_PIXEL = 0.4, 2.0, 32.0
 OTHER_VARIANCE = 1 / 12 + 1 / 3
 # The Gaussian is cut off at this many deviations.
 REACH_SIGMAS = 3.0
+# At falloff 1 the blur at the lower edge is weaker by this part; the reduced picture holds no less.
+LEAST_AT_FALLOFF = 0.9
 # The picture of the whole room: its longer side, in pixels.
 FAR_SIDE = 16
 # A tap reads 2 x 2 texels.
@@ -31,15 +33,15 @@ class RoomBlur:
     """Use inside the graphics context; ``destroy`` frees the GPU's objects."""
 
     def __init__(self, obs: LibObs) -> None:
-        parameters = ("footprint", "taps_x", "taps_y", "room", "room_size", "radius", "sigma")
+        parameters = ("footprint", "taps_x", "taps_y", "room", "room_size", "radius", "sigma", "falloff")
         self._obs = obs
         self._effect = Effect(obs, "blur", (*MASK_PARAMETERS, *parameters))
         self._first, self._second, self._small, self._far = (Canvas(obs, GS_RGBA16F) for _ in range(4))
 
-    def draw(self, frame: KeptFrame, mask: MaskInput, strength: float) -> tuple[int, int, int]:
+    def draw(self, frame: KeptFrame, mask: MaskInput, strength: float, falloff: float) -> tuple[int, int, int]:
         """The room of ``frame``, blurred: a texture in linear light, opaque, and its width and height, to be enlarged
         with a B-spline; texture 0 if the GPU refused. ``mask.kind`` must be that of linear colours; ``strength`` is
-        0 to 1."""
+        0 to 1, and so is ``falloff``: how much weaker the blur is at the lower edge."""
         source = self._obs.gs_texrender_get_texture(frame.texrender)
         sigma_px = room_sigma_px(strength, frame.width, frame.height)
         width, height = reduced_size(sigma_px, frame.width, frame.height)
@@ -61,10 +63,10 @@ class RoomBlur:
         self._set_room(mean, far_width, far_height)
         far = self._far.draw(effect, b"Far", mean, far_width, far_height)
 
-        self._set_gaussian(eroded, frame, sigma_px, width, height)
+        self._set_gaussian(eroded, frame, sigma_px, width, height, falloff)
         across = self._first.draw(effect, b"Across", eroded, width, height)
 
-        self._set_gaussian(across, frame, sigma_px, width, height)
+        self._set_gaussian(across, frame, sigma_px, width, height, falloff)
         effect.set_texture("small", far)
         effect.set_vec2("small_size", far_width, far_height)
         return self._second.draw(effect, b"Down", across, width, height), width, height
@@ -85,13 +87,16 @@ class RoomBlur:
         self._effect.set_int("taps_x", taps_x)
         self._effect.set_int("taps_y", taps_y)
 
-    def _set_gaussian(self, texture: int, frame: KeptFrame, sigma_px: float, width: int, height: int) -> None:
+    def _set_gaussian(
+        self, texture: int, frame: KeptFrame, sigma_px: float, width: int, height: int, falloff: float
+    ) -> None:
         sigma_x, sigma_y = (
             math.sqrt(max((sigma_px * small / large) ** 2 - OTHER_VARIANCE, 0.01))
             for small, large in ((width, frame.width), (height, frame.height))
         )
         self._set_room(texture, width, height)
         self._effect.set_vec2("sigma", sigma_x, sigma_y)
+        self._effect.set_float("falloff", LEAST_AT_FALLOFF * falloff)
         self._effect.set_int("radius", math.ceil(REACH_SIGMAS * max(sigma_x, sigma_y)))
 
 

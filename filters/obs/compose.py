@@ -7,6 +7,7 @@ import dataclasses
 from ..bridge.layout import FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
 from .blur import RoomBlur
 from .capture import Downscaler
+from .despill import Despill
 from .edge import EdgeShaper
 from .effect import ALPHA, FACTORS, FACTORS_OF_LINEAR, MASK_PARAMETERS, Effect, MaskInput, taps
 from .frames import KeptFrame
@@ -38,6 +39,8 @@ class Composer:
         self._edge: EdgeShaper | None = None
         self._made: tuple[object, ...] | None = None
         self._made_alpha: MaskInput | None = None
+        self._despill: Despill | None = None
+        self._made_picture = 0  # the frame with her own colours in her edge, or as it is
         self._room_blur: RoomBlur | None = None
         self._room: tuple[object, ...] | None = None
         self._room_picture = (0, 0, 0)  # texture, width, height
@@ -55,15 +58,15 @@ class Composer:
         texture = self._obs.gs_texrender_get_texture(frame.texrender)
         if not texture or not self._upload(frame):
             return
-        made = self._alpha_made(frame, settings)
-        if made and not made.texture:  # the GPU refused
+        made, picture = self._made_of(frame, settings, texture)
+        if not picture or (made and not made.texture):  # the GPU refused
             return
         linear = not settings.preview_mask and self._obs.gs_get_linear_srgb()
         technique = b"Mask"
         if not settings.preview_mask:
             technique = self._set_background(frame, settings, made, linear, backdrop)
         self._mask_input(frame, settings, made, linear).set(self._effect)
-        self._draw(technique, texture, width, height, linear)
+        self._draw(technique, picture, width, height, linear)
 
     def draw_blurred(self, frame: KeptFrame, downscaler: Downscaler, width: int, height: int) -> None:
         """Draw ``frame`` blurred beyond recognition."""
@@ -78,7 +81,7 @@ class Composer:
         """Free the GPU's objects."""
         if self._mask_texture:
             self._obs.gs_texture_destroy(self._mask_texture)
-        for part in (self._steady, self._edge):
+        for part in (self._steady, self._edge, self._despill):
             if part:
                 part.destroy()
         self._drop_room_blur()
@@ -104,14 +107,18 @@ class Composer:
             return dataclasses.replace(made, invert=settings.invert)
         return MaskInput(self._mask_texture, mask_kind(frame, linear), settings.ramp(), settings.invert)
 
-    def _alpha_made(self, frame: KeptFrame, settings: FilterSettings) -> MaskInput | None:
-        """Alpha at the frame's size, steady, grown and feathered as the settings want it, made anew only for a new mask
-        or new settings; None: the mask is to be drawn as it came."""
+    def _made_of(self, frame: KeptFrame, settings: FilterSettings, texture: int) -> tuple[MaskInput | None, int]:
+        """Alpha at the frame's size, steady, grown and feathered as the settings want it (None: the mask is to be drawn
+        as it came), and the picture to be drawn through it. Made anew only for a new mask or new settings."""
         self._drop_unused(settings)
         wanted = (self._uploaded, settings)
         if self._made != wanted:
-            self._made, self._made_alpha = wanted, self._make_alpha(frame, settings)
-        return self._made_alpha
+            alpha = self._make_alpha(frame, settings)
+            self._made, self._made_alpha, self._made_picture = wanted, alpha, texture
+            if alpha and wants_despill(settings):
+                self._despill = self._despill or Despill(self._obs)
+                self._made_picture = self._despill.draw(frame, alpha)
+        return self._made_alpha, self._made_picture
 
     def _make_alpha(self, frame: KeptFrame, settings: FilterSettings) -> MaskInput | None:
         obs, alpha = self._obs, None
@@ -119,7 +126,7 @@ class Composer:
         if settings.smoothing > 0:
             self._steady = self._steady or SteadyAlpha(obs)
             alpha = self._steady.draw(frame, stored, settings.smoothing, settings)
-        if settings.grow_px or settings.feather_px > 0:
+        if wants_shaping(settings):
             self._edge = self._edge or EdgeShaper(obs)
             alpha = alpha or self._edge.whole(frame, stored)
             if settings.grow_px:
@@ -133,9 +140,12 @@ class Composer:
         if self._steady and settings.smoothing <= 0:
             self._steady.destroy()
             self._steady = None
-        if self._edge and not settings.grow_px and settings.feather_px <= 0:
+        if self._edge and not wants_shaping(settings):
             self._edge.destroy()
             self._edge = None
+        if self._despill and not wants_despill(settings):
+            self._despill.destroy()
+            self._despill = None
 
     def _set_background(
         self,
@@ -175,7 +185,7 @@ class Composer:
         wanted = (self._uploaded, settings)
         if self._room != wanted:
             mask = self._mask_input(frame, settings, made, linear=True)
-            self._room_picture = self._room_blur.draw(frame, mask, settings.blur_strength)
+            self._room_picture = self._room_blur.draw(frame, mask, settings.blur_strength, settings.blur_falloff)
             self._room = wanted
         return self._room_picture
 
@@ -200,6 +210,16 @@ class Composer:
         self._obs.gs_texture_set_image(self._mask_texture, mask.pixels, mask.row_bytes, False)
         self._uploaded = (frame.frame_id, mask.publish_ns)
         return True
+
+
+def wants_shaping(settings: FilterSettings) -> bool:
+    """Whether alpha is to be made at the frame's size even if it is not smoothed."""
+    return bool(settings.grow_px) or settings.feather_px > 0 or wants_despill(settings)
+
+
+def wants_despill(settings: FilterSettings) -> bool:
+    """Whether the picture gets her own colours in her edge; inverted, it is the room that is shown."""
+    return settings.despill and not settings.invert and not settings.preview_mask
 
 
 def colour_rgba(colour_abgr: int, is_light: bool) -> tuple[float, float, float, float]:

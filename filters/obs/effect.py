@@ -3,6 +3,8 @@
 
 import ctypes
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +92,20 @@ class MaskInput:
         effect.set_float("invert", float(self.invert))
 
 
+@contextmanager
+def overwriting(obs: LibObs) -> Iterator[None]:
+    """What is drawn in here takes the place of what was there, and is stored as the shader returns it."""
+    previous = obs.gs_framebuffer_srgb_enabled()
+    obs.gs_enable_framebuffer_srgb(False)
+    obs.gs_blend_state_push()
+    obs.gs_blend_function(GS_BLEND_ONE, GS_BLEND_ZERO)
+    try:
+        yield
+    finally:
+        obs.gs_blend_state_pop()
+        obs.gs_enable_framebuffer_srgb(previous)
+
+
 class Canvas:
     """A texture of our own to draw into; made on first use, sized on each."""
 
@@ -101,20 +117,19 @@ class Canvas:
     def draw(self, effect: Effect, technique: bytes, source_texture: int, width: int, height: int) -> int:
         """Run ``technique`` over the whole canvas, values stored as the shader returns them; returns the texture, or 0
         if the GPU refused."""
+        with overwriting(self._obs):
+            return self.fill(effect, technique, source_texture, width, height)
+
+    def fill(self, effect: Effect, technique: bytes, source_texture: int, width: int, height: int) -> int:
+        """``draw``, within :func:`overwriting`: for several canvases, one after the other."""
         obs = self._obs
         if not self._texrender:
             self._texrender = obs.gs_texrender_create(self._format, GS_ZS_NONE)
         obs.gs_texrender_reset(self._texrender)
         if not obs.gs_texrender_begin_with_color_space(self._texrender, width, height, GS_CS_SRGB):
             return 0
-        previous = obs.gs_framebuffer_srgb_enabled()
-        obs.gs_enable_framebuffer_srgb(False)
-        obs.gs_blend_state_push()
-        obs.gs_blend_function(GS_BLEND_ONE, GS_BLEND_ZERO)
         obs.gs_ortho(0.0, width, 0.0, height, -100.0, 100.0)
         effect.draw(technique, source_texture, width, height)
-        obs.gs_blend_state_pop()
-        obs.gs_enable_framebuffer_srgb(previous)
         obs.gs_texrender_end(self._texrender)
         return int(obs.gs_texrender_get_texture(self._texrender) or 0)
 

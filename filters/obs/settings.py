@@ -39,10 +39,12 @@ SETTINGS = (
     Setting("feather_px", 0.0, 0.0, 50.0, 0.5, " px"),
     Setting("grow_px", 0.0, -30.0, 30.0, 0.5, " px"),
     Setting("remove_specks", True),
+    Setting("despill", False),
     Setting("timing", "matched", choices=("matched", "no_delay")),
     Setting("without_mask", "hide", choices=("hide", "blur", "source")),
     Setting("background", "transparent", choices=("transparent", "blur", "color", "source")),
     Setting("blur_strength", 0.5, only_for=("background", "blur")),
+    Setting("blur_falloff", 0.0, only_for=("background", "blur")),
     Setting("background_color", 0xFF40B100, only_for=("background", "color")),
     Setting("background_source", "", offers="sources", only_for=("background", "source")),
     Setting("background_fit", "fill", choices=("fill", "fit", "stretch"), only_for=("background", "source")),
@@ -55,9 +57,10 @@ SETTINGS = (
 # there: in scene collections all keys lie side by side.
 GROUPS = {
     "background": (
-        "background", "blur_strength", "background_color", "background_source", "background_fit", "invert",
+        "background", "blur_strength", "blur_falloff", "background_color", "background_source", "background_fit",
+        "invert",
     ),
-    "edges": ("threshold", "edge_softness", "sharp_edges", "feather_px", "grow_px"),
+    "edges": ("threshold", "edge_softness", "sharp_edges", "feather_px", "grow_px", "despill"),
     "stability": ("smoothing", "remove_specks", "timing", "without_mask"),
     "model": ("model", "preview_mask"),
 }  # fmt: skip
@@ -68,8 +71,9 @@ class FilterSettings:
     """The values of one filter. ``threshold``, ``edge_softness`` and ``smoothing`` are 0 to 1; ``feather_px`` and
     ``grow_px`` (negative shrinks) are in pixels of the source; ``timing`` is matched or no_delay; ``without_mask`` is
     hide, blur or source; ``model`` is empty (as the script says) or what :func:`.model_list.filter_choices` gives.
-    ``background`` is transparent, blur, color or source; ``blur_strength`` 0 to 1; ``background_color`` 0xAABBGGRR, its
-    alpha unused; ``background_source`` a source's name; ``background_fit`` fill, fit or stretch."""
+    ``background`` is transparent, blur, color or source; ``blur_strength`` and ``blur_falloff`` are 0 to 1;
+    ``background_color`` is 0xAABBGGRR, its alpha unused; ``background_source`` a source's name; ``background_fit``
+    fill, fit or stretch."""
 
     threshold: float
     edge_softness: float
@@ -78,10 +82,12 @@ class FilterSettings:
     feather_px: float
     grow_px: float
     remove_specks: bool
+    despill: bool
     timing: str
     without_mask: str
     background: str
     blur_strength: float
+    blur_falloff: float
     background_color: int
     background_source: str
     background_fit: str

@@ -7,22 +7,24 @@ before cannot help that. So alpha itself is averaged (recursively), pixel by pix
 a pixel takes the new alpha as it is: nothing trails. See ``steady.effect`` for what counts as movement.
 """
 
-from .effect import ALPHA, MASK_PARAMETERS, Canvas, Effect, MaskInput, taps
+from .effect import ALPHA, MASK_PARAMETERS, Canvas, Effect, MaskInput, overwriting, taps
 from .frames import KeptFrame
 from .libobs import GS_R16, GS_RGBA16F, LibObs
 
 # An older alpha says nothing about this one.
-MAX_GAP_NS = 500_000_000
+MAX_GAP_NS = 1_000_000_000
 # Movement is looked for in cells: so many along the frame's longer side.
 GRID_SIDE = 160
+# As in the shader: a change of brightness or colour, of 1, below the first is noise, from the second on it is movement;
+# the same for the mask; and how many cells around it counts.
+COLOUR_STILL, COLOUR_MOVES = 0.0157, 0.0314
+MASK_STILL, MASK_MOVES = 0.15, 0.35
+REACH_CELLS = 2
 # At smoothing s a new alpha weighs 1 / (1 + this * s) where nothing moves: a tenth at the default.
 FRAMES_AT_FULL = 18.0
 # A tap reads 2 x 2 texels.
 MAX_TAPS = 16
-PARAMETERS = (
-    *MASK_PARAMETERS, "footprint", "taps_x", "taps_y", "grid_size", "is_first", "still_weight", "seen", "state",
-    "before",
-)  # fmt: skip
+PARAMETERS = (*MASK_PARAMETERS, "footprint", "taps", "still_weight", "seen", "state", "before")
 
 
 class SteadyAlpha:
@@ -43,7 +45,7 @@ class SteadyAlpha:
         """The steady alpha of ``frame``; once for each frame, in their order.
 
         ``mask`` is how alpha is made of ``frame``, its colours sRGB-encoded as they are stored; ``smoothing`` is above
-        0, to 1. Everything is forgotten after half a second without a frame, and when the size or ``kind``, which
+        0, to 1. Everything is forgotten after a second without a frame, and when the size or ``kind``, which
         stands for the settings that make the mask what it is, changes.
         """
         kind = (kind, frame.width, frame.height, frame.is_float)
@@ -51,30 +53,29 @@ class SteadyAlpha:
         self._kind, self._capture_ns = kind, frame.capture_ns
         width, height = grid_size(frame.width, frame.height)
         effect, source = self._effect, self._obs.gs_texrender_get_texture(frame.texrender)
-        effect.set_texture("image", source)
-        mask.set(effect)
-        # Every texture must be one: at first, where it is not read, the frame itself.
-        effect.set_texture("state", source if is_first else self._state)
-        effect.set_vec2("footprint", 1 / width, 1 / height)
-        effect.set_int("taps_x", taps(frame.width, width, MAX_TAPS))
-        effect.set_int("taps_y", taps(frame.height, height, MAX_TAPS))
-        seen = self._look.draw(effect, b"Look", source, width, height)
+        # Every texture must be one: at first, where it counts nothing, the frame itself.
+        state, before = (source, source) if is_first else (self._state, self._alpha)
+        with overwriting(self._obs):
+            effect.set_texture("image", source)
+            mask.set(effect)
+            effect.set_texture("state", state)
+            effect.set_vec2("footprint", 1 / width, 1 / height)
+            effect.set_int("taps", taps(max(frame.width, frame.height), max(width, height), MAX_TAPS))
+            seen = self._look.fill(effect, b"Look", source, width, height)
 
-        effect.set_texture("seen", seen)
-        effect.set_texture("state", source if is_first else self._state)
-        effect.set_vec2("grid_size", width, height)
-        effect.set_float("still_weight", still_weight(smoothing))
-        effect.set_int("is_first", is_first)
-        self._states.reverse()
-        self._state = self._states[0].draw(effect, b"Gate", seen, width, height)
+            effect.set_texture("seen", seen)
+            effect.set_texture("state", state)
+            effect.set_vec2("footprint", 1 / width, 1 / height)
+            effect.set_float("still_weight", 1.0 if is_first else still_weight(smoothing))
+            self._states.reverse()
+            self._state = self._states[0].fill(effect, b"Gate", seen, width, height)
 
-        effect.set_texture("image", source)
-        mask.set(effect)
-        effect.set_texture("state", self._state)
-        effect.set_texture("before", source if is_first else self._alpha)
-        effect.set_int("is_first", is_first)
-        self._alphas.reverse()
-        self._alpha = self._alphas[0].draw(effect, b"Steady", source, frame.width, frame.height)
+            effect.set_texture("image", source)
+            mask.set(effect)
+            effect.set_texture("state", self._state)
+            effect.set_texture("before", before)
+            self._alphas.reverse()
+            self._alpha = self._alphas[0].fill(effect, b"Steady", source, frame.width, frame.height)
         return MaskInput(self._alpha, ALPHA, (0.0, 1.0))
 
     def destroy(self) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..obs.edge import FEATHER_SIGMAS
 from ..obs.settings import FilterSettings
+from .steady import SteadyAlpha
 
 # Rows that are worked on at a time: what is in between stays in the processor's cache, and memory small.
 BAND_ROWS = 64
@@ -27,12 +28,22 @@ Picture = NDArray[Any]  # HxWx3 RGB, uint8 or uint16
 Plane = NDArray[np.float32]
 
 
-def alpha_of(mask: NDArray[Any], picture_rgb: Picture, settings: FilterSettings) -> Alpha:
+def alpha_of(
+    mask: NDArray[Any],
+    picture_rgb: Picture,
+    settings: FilterSettings,
+    steady: SteadyAlpha | None = None,
+    time_ns: int = 0,
+) -> Alpha:
     """The alpha, HxW uint8, that the filter draws ``picture_rgb`` with.
 
-    ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4.
+    ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4. ``steady`` remembers
+    the pictures before this one, which is of ``time_ns``.
     """
-    alpha = grow(draw_alpha(planes_of(mask), picture_rgb, settings.ramp()), settings.grow_px)
+    alpha = draw_alpha(planes_of(mask), picture_rgb, settings.ramp())
+    if steady:
+        alpha = steady.mix(alpha, mask, picture_rgb, time_ns)
+    alpha = grow(alpha, settings.grow_px)
     return feather(alpha, settings.feather_px) if settings.feather_px > 0 else alpha
 
 

@@ -12,6 +12,7 @@ from ..engine.refine import Refinement
 from ..obs.settings import FilterSettings
 from .backgrounds import in_depth
 from .compose import Alpha, Picture, alpha_of
+from .steady import SteadyAlpha
 
 
 class PersonFinder:
@@ -23,6 +24,7 @@ class PersonFinder:
     def __init__(self, network: Network, settings: FilterSettings) -> None:
         self._segmenter = Segmenter(network)
         self._settings = settings
+        self._steady = SteadyAlpha(settings.smoothing)
 
     def alpha(self, picture_rgb: Picture, time_ns: int) -> Alpha:
         """The alpha, HxW uint8, of a picture HxWx3, taken at ``time_ns`` of the sequence. Raises InferenceError."""
@@ -30,4 +32,5 @@ class PersonFinder:
         small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
         frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
         wanted = Refinement(settings.smoothing, settings.sharp_edges, settings.remove_specks)
-        return alpha_of(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, picture_rgb, settings)
+        mask = self._segmenter.segment(frame_rgba, time_ns, wanted).mask
+        return alpha_of(mask, picture_rgb, settings, self._steady, time_ns)

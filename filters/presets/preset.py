@@ -2,7 +2,7 @@
 """What a preset is, and what may stand in one.
 
 A preset never shows the room by surprise. So it says nothing of *Without a mask: show the source*, of *Invert* and of
-*Show the mask* (but that they are off), keeps the blur strong enough that a room can't be read, and does not let a room
+*Show the mask* (but that they are off), keeps the blur strong enough, everywhere, that a room can't be read, and does not let a room
 through that the network is sure of. It names no source: names belong to a scene collection, and the one that another
 person's file names may be the bare camera here. And it names only models of the catalogue that are there: files of
 one's own lie elsewhere on another computer.
@@ -29,7 +29,9 @@ MAX_NAME = 40
 
 NEVER = frozenset(("background_source",))
 # The values that a preset may hold where it may not hold all legal ones.
-ONLY: dict[str, tuple[Any, ...]] = {"without_mask": ("hide", "blur"), "invert": (False,), "preview_mask": (False,)}
+ONLY: dict[str, tuple[Any, ...]] = {
+    "without_mask": ("hide", "blur"), "invert": (False,), "preview_mask": (False,), "blur_falloff": (0.0,),
+}  # fmt: skip
 LEAST: dict[str, float] = {"blur_strength": 0.3, "threshold": 0.2}
 
 # No control characters, no separators of paths, nothing that means more than itself in a file's name.

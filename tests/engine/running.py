@@ -155,9 +155,9 @@ class RunningStream:
         masks: list[Mask] = wait_until(self._masks.take_new, f"a mask: {self.status}")
         return masks[-1]
 
-    def alpha_of(self, frame_rgba: NDArray[np.uint8], **options: float) -> NDArray[np.uint8]:
+    def alpha_of(self, frame_rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The engine's mask of this very frame, HxW uint8."""
-        frame_id = self.publish(frame_rgba, **options)
+        frame_id = self.publish(frame_rgba)
         mask = self.next_mask()
         assert mask.frame_id == frame_id
         rows = np.frombuffer(mask.pixels, np.uint8).reshape(mask.height, mask.row_bytes)

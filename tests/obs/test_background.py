@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from background_filter.filters.locale import text
 from background_filter.filters.obs.blur import room_sigma_px
+from background_filter.filters.obs.edge import FEATHER_SIGMAS
 from background_filter.tests.obs.harness import (
     HarnessError,
     Obs,
@@ -200,6 +201,35 @@ def test_invert_turns_the_shown_mask_and_a_feathered_one(room_obs: Obs) -> None:
         assert np.abs(plain[..., :3] + turned[..., :3] - 255).max() <= 1
 
 
+def extent_px(alpha: Picture) -> NDArray[np.float64]:
+    """How wide she is near the lower edge, to either side, and how high; partly covered pixels count in part."""
+    part, middle = alpha / 255, CANVAS[0] // 2
+    return np.array([part[-20, :middle].sum(), part[-20, middle:].sum(), part[:, middle].sum()])
+
+
+@pytest.mark.parametrize("grow_px", [0.5, 3.0, 11.0, 30.0, -0.5, -7.5, -30.0])
+def test_grow_moves_the_edge_by_pixels_of_the_source(room_obs: Obs, grow_px: float) -> None:
+    before = shown(room_obs, "as-it-is")[..., 3]
+    after = shown(room_obs, f"grow-{grow_px}", grow_px=grow_px)[..., 3]
+    assert np.abs(extent_px(after) - extent_px(before) - grow_px).max() < 0.5
+    # In all directions: her outline, moved outward or inward.
+    inside, outside = (
+        cv2.distanceTransform((side > 127).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        for side in (before, 255 - before)
+    )
+    wrong = (outside - inside < grow_px) != (after > 127)
+    edge_px = (cv2.morphologyEx((after > 127).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0).sum() / 2
+    assert wrong.sum() < 0.6 * edge_px
+
+
+@pytest.mark.parametrize("feather_px", [2.0, 12.0, 50.0])
+def test_feather_is_a_gaussian_at_the_frames_size(room_obs: Obs, feather_px: float) -> None:
+    before = shown(room_obs, "as-it-is")[..., 3]
+    after = shown(room_obs, f"feather-{feather_px}", feather_px=feather_px)[..., 3]
+    difference = np.abs(gaussian(before.astype(np.float64), feather_px / FEATHER_SIGMAS) - after)
+    assert difference.mean() < 0.3 and difference.max() < 8
+
+
 @pytest.mark.parametrize("strength", [0.1, 0.5, 1.0])
 def test_far_from_her_the_blur_is_a_plain_gaussian(room_obs: Obs, strength: float) -> None:
     sigma_px = room_sigma_px(strength, *CANVAS)
@@ -241,6 +271,32 @@ def test_around_her_the_blur_is_the_normalised_gaussian_of_the_room(room_obs: Ob
     difference = np.abs(rgba[..., :3] - encoded(light))[around]
     assert difference.mean() < 1.5
     assert np.percentile(difference, 99.9) < 8
+
+
+def test_the_blur_falls_off_toward_the_lower_edge(room_obs: Obs) -> None:
+    even, falling = (
+        shown(room_obs, f"falloff-{falloff}", background="blur", blur_strength=0.3, blur_falloff=falloff)[..., :3]
+        for falloff in (0.0, 1.0)
+    )
+    top = slice(0, CANVAS[1] // 4)
+    assert np.abs(falling[top].astype(int) - even[top]).max() <= 1
+    low, beside_her = slice(CANVAS[1] - 60, CANVAS[1]), slice(0, CANVAS[0] // 4)
+    sharp, soft = (np.abs(np.diff(each[low, beside_her].astype(int), axis=1)).mean() for each in (falling, even))
+    assert sharp > 2 * soft
+
+
+def test_her_edge_gets_her_own_colours(room_obs: Obs) -> None:
+    soft: dict[str, Any] = {"edge_softness": 0.5, "background": "color", "background_color": 0xFFFFFFFF}
+    alpha = shown(room_obs, "spill-alpha", edge_softness=0.5)[..., 3]
+    assert np.array_equal(shown(room_obs, "despill-alpha", edge_softness=0.5, despill=True)[..., 3], alpha)
+    part = (alpha / 255)[..., None]
+    expected = encoded(linear(np.full((1, 1, 3), HER_RGB, np.uint8)) * part + 1 - part)
+    edge = (alpha > 10) & (alpha < 245)
+    spilt, clean = (shown(room_obs, f"despill-{is_on}", **soft, despill=is_on)[..., :3] for is_on in (False, True))
+    errors = [np.abs(each - expected)[edge].mean() for each in (spilt, clean)]
+    assert edge.sum() > 1000
+    assert errors[1] < 0.5 * errors[0], errors
+    assert np.array_equal(clean[alpha == 255], spilt[alpha == 255])
 
 
 def test_invert_with_blur_blurs_her_and_leaves_the_room(room_obs: Obs) -> None:

@@ -91,15 +91,23 @@ def test_with_a_mask_of_ones_the_output_is_the_input_to_the_bit(tmp_path: Path) 
         obs.wait_for_log("ready, model")
         wait_until("the picture", lambda: True if alpha_of(obs).min() == 255 else None)
         filtered, on_canvas = obs.screenshot(CAMERA), obs.screenshot(SCENE)
+        despilled = settled(obs, despill=True)
         obs.ws.set_source_filter_enabled(CAMERA, "Room", False)
         unfiltered = obs.screenshot(CAMERA)
     assert_clean_exit(obs)
     # Below 16 the software GPU rounds one value in a hundred thousand by one, also when it draws the bare picture.
     picture_rgb = picture_bgr[..., ::-1]
     bright = picture_rgb >= 16
-    for shown in (filtered, on_canvas, unfiltered):
+    for shown in (filtered, on_canvas, despilled, unfiltered):
         assert (shown[..., :3][bright] == picture_rgb[bright]).all()
         assert np.abs(shown[..., :3].astype(int) - picture_rgb).max() <= 3
+
+
+def settled(obs: Obs, **settings: Any) -> Picture:
+    """The camera as it is drawn with these settings."""
+    obs.ws.set_source_filter_settings(CAMERA, "Room", settings, overlay=True)
+    time.sleep(0.7)
+    return obs.screenshot(CAMERA)
 
 
 def test_sharp_edges_are_the_guided_filter_on_the_whole_picture(
@@ -112,6 +120,21 @@ def test_sharp_edges_are_the_guided_filter_on_the_whole_picture(
     difference = np.abs(sharp.astype(float) - expected)
     assert difference.mean() < 1.0
     assert difference.mean() < 0.2 * np.abs(plain.astype(float) - expected).mean()
+
+
+def test_in_4k_each_pixel_has_its_own_alpha(portrait_obs: Obs, default_segmenter: Segmenter, tmp_path: Path) -> None:
+    obs, size = portrait_obs, (3840, 2160)
+    picture_bgr = astronaut_bgr(size)
+    cv2.imwrite(str(tmp_path / "large.png"), picture_bgr)
+    settings = {**PLAIN, "sharp_edges": True, "smoothing": 0.5}
+    obs.add_source(image_source("Large", tmp_path / "large.png", filters=[background_filter(**settings)]))
+    try:
+        alpha = wait_for_mask(obs, "Large", 30.0)
+    finally:
+        obs.ws.remove_input("Large")
+    assert alpha.shape == size[::-1]
+    difference = np.abs(alpha.astype(np.int16) - guided_alpha(default_segmenter, picture_bgr))
+    assert difference.mean() < 1.0
 
 
 @pytest.mark.parametrize(

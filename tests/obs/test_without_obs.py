@@ -130,7 +130,7 @@ def test_each_setting_stands_in_one_group_of_the_dialog() -> None:
 def test_keys_that_users_have_stored_never_change() -> None:
     frozen = {"threshold", "edge_softness", "smoothing", "feather_px", "grow_px", "without_mask", "preview_mask"}
     frozen |= {"background", "blur_strength", "background_color", "background_source", "background_fit", "invert"}
-    frozen |= {"model", "sharp_edges", "remove_specks", "timing"}
+    frozen |= {"model", "sharp_edges", "remove_specks", "timing", "despill", "blur_falloff"}
     assert frozen <= {setting.key for setting in SETTINGS}
 
 
