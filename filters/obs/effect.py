@@ -112,7 +112,8 @@ class Canvas:
     def __init__(self, obs: LibObs, color_format: int) -> None:
         self._obs = obs
         self._format = color_format
-        self._texrender = 0
+        self._texrender = self._texture = 0
+        self._size = (0, 0)
 
     def draw(self, effect: Effect, technique: bytes, source_texture: int, width: int, height: int) -> int:
         """Run ``technique`` over the whole canvas, values stored as the shader returns them; returns the texture, or 0
@@ -131,10 +132,12 @@ class Canvas:
         obs.gs_ortho(0.0, width, 0.0, height, -100.0, 100.0)
         effect.draw(technique, source_texture, width, height)
         obs.gs_texrender_end(self._texrender)
-        return int(obs.gs_texrender_get_texture(self._texrender) or 0)
+        if self._size != (width, height):  # only then libobs makes another
+            self._size, self._texture = (width, height), int(obs.gs_texrender_get_texture(self._texrender) or 0)
+        return self._texture
 
     def destroy(self) -> None:
         """Free the texture."""
         if self._texrender:
             self._obs.gs_texrender_destroy(self._texrender)
-            self._texrender = 0
+            self._texrender, self._size = 0, (0, 0)

@@ -29,10 +29,9 @@ MAX_NAME = 40
 
 NEVER = frozenset(("background_source",))
 # The values that a preset may hold where it may not hold all legal ones.
-ONLY: dict[str, tuple[Any, ...]] = {
-    "without_mask": ("hide", "blur"), "invert": (False,), "preview_mask": (False,), "blur_falloff": (0.0,),
-}  # fmt: skip
+ONLY: dict[str, tuple[Any, ...]] = {"without_mask": ("hide", "blur"), "invert": (False,), "preview_mask": (False,)}
 LEAST: dict[str, float] = {"blur_strength": 0.3, "threshold": 0.2}
+MOST: dict[str, float] = {"blur_falloff": 0.0}
 
 # No control characters, no separators of paths, nothing that means more than itself in a file's name.
 _NAME = re.compile(r"[\w][\w .,()+&'!-]*")
@@ -127,7 +126,8 @@ def _legal_in_preset(setting: Setting, value: Any) -> Any:
     """``value`` made legal; None if nothing like it may stand in a preset."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(setting.default, float) and is_number:
-        return max(float(legal(setting, value)), LEAST.get(setting.key, setting.minimum))
+        least, most = LEAST.get(setting.key, setting.minimum), MOST.get(setting.key, setting.maximum)
+        return min(max(float(legal(setting, value)), least), most)
     if type(value) is not type(setting.default):
         return None
     if setting.offers == "models":
