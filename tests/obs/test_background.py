@@ -444,7 +444,7 @@ def test_the_dialog_shows_only_the_rows_that_belong(room_obs: Obs) -> None:
     obs, widgets = room_obs, room_obs.widgets
     belong = {
         "transparent": set(),
-        "blur": {"blur_strength"},
+        "blur": {"blur_strength", "blur_falloff"},
         "color": {"background_color"},
         "source": {"background_source", "background_fit"},
     }
