@@ -126,7 +126,7 @@ def test_in_4k_each_pixel_has_its_own_alpha(portrait_obs: Obs, default_segmenter
     obs, size = portrait_obs, (3840, 2160)
     picture_bgr = astronaut_bgr(size)
     cv2.imwrite(str(tmp_path / "large.png"), picture_bgr)
-    settings = {**PLAIN, "sharp_edges": True, "smoothing": 0.5}
+    settings: dict[str, Any] = {**PLAIN, "sharp_edges": True, "smoothing": 0.5}
     obs.add_source(image_source("Large", tmp_path / "large.png", filters=[background_filter(**settings)]))
     try:
         alpha = wait_for_mask(obs, "Large", 30.0)
