@@ -305,11 +305,11 @@ def test_her_edge_gets_her_own_colours(room_obs: Obs, tmp_path: Path) -> None:
         let_render(room_obs)
     assert np.array_equal(alpha, same)
     drawn = (alpha / 255)[..., None]
-    expected = encoded(linear(np.full((1, 1, 3), HER_RGB, np.uint8)) * drawn + 1 - drawn)
+    expected = np.array(HER_RGB) * drawn + 255 * (1 - drawn)  # a source alone is drawn in sRGB-encoded colours
     edge = (alpha > 10) & (alpha < 245)
     errors = [np.abs(each - expected)[edge].mean() for each in (spilt, clean)]
     assert edge.sum() > 1000
-    assert errors[1] < 0.6 * errors[0], errors
+    assert errors[1] < 0.5 * errors[0], errors
     assert np.array_equal(clean[alpha == 255], spilt[alpha == 255])
 
 
