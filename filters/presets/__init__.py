@@ -5,7 +5,7 @@ Used inside OBS and on the command line: the standard library only.
 """
 
 from .built_in import BUILT_IN, DEFAULT_PRESET
-from .preset import LEAST, NEVER, ONLY, Preset, PresetError, as_preset, legal_name, legal_preset
+from .preset import LEAST, MOST, NEVER, ONLY, Preset, PresetError, as_preset, legal_name, legal_preset
 from .store import (
     built_in_id,
     find_preset,
@@ -22,6 +22,7 @@ __all__ = [
     "BUILT_IN",
     "DEFAULT_PRESET",
     "LEAST",
+    "MOST",
     "NEVER",
     "ONLY",
     "Preset",

@@ -2,10 +2,10 @@
 """What a preset is, and what may stand in one.
 
 A preset never shows the room by surprise. So it says nothing of *Without a mask: show the source*, of *Invert* and of
-*Show the mask* (but that they are off), keeps the blur strong enough, everywhere, that a room can't be read, and does not let a room
-through that the network is sure of. It names no source: names belong to a scene collection, and the one that another
-person's file names may be the bare camera here. And it names only models of the catalogue that are there: files of
-one's own lie elsewhere on another computer.
+*Show the mask* (but that they are off), keeps the blur strong enough that a room can't be read, at the lower edge as
+well, and does not let a room through that the network is sure of. It names no source: names belong to a scene
+collection, and the one that another person's file names may be the bare camera here. And it names only models of the
+catalogue that are there: files of one's own lie elsewhere on another computer.
 """
 
 import json

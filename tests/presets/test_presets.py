@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from background_filter.filters import locale, presets
 from background_filter.filters.obs.settings import DEFAULTS, SETTINGS, FilterSettings, legal
-from background_filter.filters.presets import BUILT_IN, DEFAULT_PRESET, LEAST, NEVER, ONLY, Preset, PresetError
+from background_filter.filters.presets import BUILT_IN, DEFAULT_PRESET, LEAST, MOST, NEVER, ONLY, Preset, PresetError
 from background_filter.filters.presets.preset import MAX_BYTES, from_json, legal_preset
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}
@@ -64,6 +64,7 @@ def reveals(settings: FilterSettings) -> bool:
         or settings.invert
         or settings.preview_mask
         or settings.blur_strength < LEAST["blur_strength"]
+        or settings.blur_falloff > MOST["blur_falloff"]
         or settings.threshold < LEAST["threshold"]
         or settings.background_source != ""
         or settings.model.startswith("file:")
@@ -75,6 +76,7 @@ REVEALING: dict[str, Any] = {
     "invert": True,
     "preview_mask": True,
     "blur_strength": 0.0,
+    "blur_falloff": 1.0,
     "threshold": 0.0,
     "background_source": "Camera",
     "model": "file:/home/me/own.onnx",
