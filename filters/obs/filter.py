@@ -6,6 +6,7 @@ Fail closed: whatever goes wrong, what is not covered by a fresh mask is not dra
 
 import ctypes
 import time
+from collections import deque
 
 from ..bridge.problems import BridgeError, Problem
 from .capture import Downscaler, Stager
@@ -30,6 +31,8 @@ from .words import figures
 # frames per second, or a network that is slow by nature, some frames or masks more are waited for.
 FRESH_S, FRESH_FRAMES, FRESH_MASKS, FRESH_AT_MOST_S = 1.0, 6, 3, 5.0
 READ_STATUS_EVERY_FRAMES = 8
+# The age of masks that is foreseen is the middle one of so many: a frame that took long once does not count.
+MASK_AGES = 15
 
 _COLOR_SPACES = (ctypes.c_int * 3)(GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED)
 
@@ -54,6 +57,7 @@ class BackgroundFilter:
         self._mask_size = (0, 0)
         self._last_render_ns = self._last_mask_ns = 0
         self._frame_s = self._mask_s = 0.0
+        self._mask_ages_ms: deque[float] = deque(maxlen=MASK_AGES)
         self._in_hand_id = 0
         self._pacing = Pacing()
         self._shown: KeptFrame | None = None
@@ -215,7 +219,8 @@ class BackgroundFilter:
             return None
         frame.mask = masked.mask
         age_ms = (now_ns - masked.capture_ns) / 1e6
-        self._mask_age_ms += (0.05 if self._mask_age_ms else 1.0) * (age_ms - self._mask_age_ms)
+        self._mask_ages_ms.append(age_ms)
+        self._mask_age_ms = sorted(self._mask_ages_ms)[len(self._mask_ages_ms) // 2]
         self.delay_ms = 0.0
         return frame
 
