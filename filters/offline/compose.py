@@ -8,6 +8,7 @@ colours of the whole picture, ramp, feather; blending in linear light, as OBS bl
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -32,16 +33,31 @@ def alpha_of(mask: NDArray[Any], picture_rgb: Picture, settings: FilterSettings)
 
     ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4.
     """
-    planes, ramp = planes_of(mask), settings.ramp()
-    if settings.feather_px <= 0:
-        return draw_alpha(planes, picture_rgb, ramp)
+    ramp = settings.ramp()
+    if settings.feather_px > 0:
+        size = picture_rgb.shape[1], picture_rgb.shape[0]
+        mask, ramp = feathered(mask, lambda *small: resized(picture_rgb, *small), size, settings), (0.0, 1.0)
+    alpha = draw_alpha(planes_of(mask), picture_rgb, ramp)
+    return np.asarray(cv2.bitwise_not(alpha), np.uint8) if settings.invert else alpha
+
+
+def resized(picture_rgb: Picture, width: int, height: int) -> Picture:
+    """The picture in another size, as the shader samples it."""
+    return np.asarray(cv2.resize(picture_rgb, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def feathered(
+    mask: NDArray[Any], picture: Callable[[int, int], Picture], size: tuple[int, int], settings: FilterSettings
+) -> Alpha:
+    """The mask through the ramp, blurred so that its edge is ``feather_px`` wide to either side.
+
+    ``picture`` gives the frame in a width and height, RGB; ``size`` is the frame's own width and height.
+    """
     scale = FEATHER_SCALE[FORMAT_R8_ALPHA if mask.ndim == 2 else FORMAT_RGBA16F_FACTORS]
-    small = mask.shape[1] * scale, mask.shape[0] * scale
-    ramped = draw_alpha(planes, cv2.resize(picture_rgb, small, interpolation=cv2.INTER_LINEAR), ramp)
-    height, width = picture_rgb.shape[:2]
+    width, height = mask.shape[1] * scale, mask.shape[0] * scale
+    ramped = draw_alpha(planes_of(mask), picture(width, height), settings.ramp())
     sigma_px = settings.feather_px / FEATHER_SIGMAS
-    feathered = feather(ramped, sigma_px * small[0] / width, sigma_px * small[1] / height)
-    return draw_alpha(planes_of(feathered), picture_rgb, (0.0, 1.0))
+    return feather(ramped, sigma_px * width / size[0], sigma_px * height / size[1])
 
 
 def planes_of(mask: NDArray[Any]) -> list[Plane]:

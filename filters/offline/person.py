@@ -3,15 +3,28 @@
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine.network import Network
 from ..engine.pipeline import Segmenter
-from ..engine.refine import Refinement
+from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
 from .backgrounds import in_depth
+from .both_ways import BothWays
 from .compose import Alpha, Picture, alpha_of
+from .planes import Colours, alpha_of_planes, small_rgb
+
+if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
+    from .reading import Frame
+
+STRETCH = 120  # frames: after each of them a video's work can be taken up again
+WARM_UP = 16  # frames, for a network or a filter that remembers
 
 
 class PersonFinder:
@@ -29,6 +42,63 @@ class PersonFinder:
         network, settings = self._segmenter.network, self._settings
         small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
         frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
-        grow_px = settings.grow_px * network.height / picture_rgb.shape[0]
-        wanted = Refinement(settings.smoothing, grow_px, settings.sharp_edges, settings.remove_specks)
+        wanted = refinement(settings, network, picture_rgb.shape[0])
         return alpha_of(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, picture_rgb, settings)
+
+
+class ClipPersonFinder:
+    """Finds the person in a video, frame by frame, knowing what follows. For one thread.
+
+    What it remembers of earlier frames begins anew at each `STRETCH`, after a few frames to warm up, and smoothing
+    reaches over a few frames only: so the mask of a frame does not depend on where a run began.
+    """
+
+    def __init__(
+        self, network: Network, settings: FilterSettings, colours: Colours, first: int = 0, first_given: int = 0
+    ) -> None:
+        """Frames before the ``first`` only warm up; masks of those before ``first_given`` only smooth others."""
+        self._network, self._settings, self._colours = network, settings, colours
+        self._first, self._first_given = first, first_given
+        self._segmenter = Segmenter(network)
+        self._before: collections.deque[tuple[NDArray[np.uint8], int]] = collections.deque(maxlen=WARM_UP)
+        self._smoother: BothWays[tuple[Frame, NDArray[np.uint8]]] = BothWays(settings.smoothing)
+        self._refiner = Refiner()
+
+    def push(self, frame: Frame, time_ns: int) -> Iterator[tuple[Frame, Alpha]]:
+        """Take the next frame; gives those that are finished, with their alpha HxW uint8. Raises InferenceError."""
+        small = small_rgb(frame.planes, self._colours, self._network.width, self._network.height)
+        frame_rgba = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
+        if frame.number >= self._first:
+            raw = self._raw(frame.number, frame_rgba, time_ns)
+            yield from self._given(self._smoother.push((frame, frame_rgba), raw, frame_rgba, time_ns))
+        self._before.append((frame_rgba, time_ns))
+
+    def flush(self) -> Iterator[tuple[Frame, Alpha]]:
+        """The last frames, at the end of the video."""
+        yield from self._given(self._smoother.flush())
+
+    def _raw(self, number: int, frame_rgba: NDArray[np.uint8], time_ns: int) -> NDArray[np.uint8]:
+        """The network's mask without specks, h x w uint8."""
+        wanted = Refinement(no_specks=self._settings.remove_specks)
+        if number % STRETCH == 0:
+            self._segmenter = Segmenter(self._network)
+            for before_rgba, before_ns in self._before:
+                self._segmenter.segment(before_rgba, before_ns, wanted)
+        return np.array(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, np.uint8)
+
+    def _given(
+        self, smoothed: Iterator[tuple[tuple[Frame, NDArray[np.uint8]], NDArray[np.uint8]]]
+    ) -> Iterator[tuple[Frame, Alpha]]:
+        """The smoothed masks, h x w uint8, as alpha of their frames."""
+        for (frame, frame_rgba), alpha in smoothed:
+            if frame.number < self._first_given:
+                continue
+            wanted = refinement(self._settings, self._network, frame.height)._replace(smoothing=0.0, no_specks=False)
+            mask = self._refiner.refine(alpha, frame_rgba, 0, wanted)
+            yield frame, alpha_of_planes(mask, frame.planes, self._colours, self._settings)
+
+
+def refinement(settings: FilterSettings, network: Network, height: int) -> Refinement:
+    """What the settings want of the mask of a picture so many pixels high."""
+    grow_px = settings.grow_px * network.height / height
+    return Refinement(settings.smoothing, grow_px, settings.sharp_edges, settings.remove_specks)

@@ -159,7 +159,7 @@ def test_real_photographs(command: Command, shared_folder: Path, tmp_path: Path)
         ((PORTRAIT, "out.mp3", "--mask"), "must end in one of"),
         ((PORTRAIT, "there.png"), "is there already"),
         ((PORTRAIT, PORTRAIT, "--overwrite"), "is read and would be written"),
-        ((PORTRAIT, "out.png", "--background", "mauve"), "neither a colour"),
+        ((PORTRAIT, "out.png", "--background", "mauve"), "is none of transparent, blur, color, source, no colour"),
         ((PORTRAIT, "out.png", "--model", "no_such"), "no_such"),
         ((PORTRAIT, "there.png/out.png"), "can't be written"),
         (("empty", "out"), "No pictures in"),
