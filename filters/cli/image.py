@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
 def run_here(options: argparse.Namespace) -> int:
     """As ``run``, in a Python that has the engine's libraries."""
+    media.prepare_process()
     from ..offline import pictures
     from ..offline.files import MediaError
 

@@ -167,6 +167,14 @@ def behind(given: Mapping[str, Any]) -> dict[str, Any]:
         ) from None
 
 
+def prepare_process() -> None:
+    """What makes the work fast, as in the engine's process. Must run before the libraries are imported."""
+    from ..engine import process
+
+    process.limit_threads()
+    process.keep_freed_memory()
+
+
 def go_on_in(python: Path, arguments: Sequence[str]) -> int:
     """Run this command once more in a Python that has its libraries; the exit code."""
     return hand_over([str(python), "-I", str(ROOT / "obs_background_filter.py"), *arguments])

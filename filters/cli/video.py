@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 def run_here(options: argparse.Namespace) -> int:
     """As ``run``, in a Python that has the libraries."""
+    media.prepare_process()
     from ..engine.network import InferenceError
     from ..offline.files import MediaError
     from ..offline.pictures import Wanted

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..obs.blur import far_size, reduced_size, room_sigma_px
 from .compose import Alpha, Picture, Plane, linear
+from .planes import shrunk
 
 # As in blur.effect.
 PERSON_FROM, FAR_SHARE = 0.25, 0.02
@@ -37,12 +38,10 @@ def blurred_room(picture_rgb: Picture, alpha: Alpha, strength: float) -> Plane:
     height, width = alpha.shape
     sigma_px = room_sigma_px(strength, width, height)
     small = reduced_size(sigma_px, width, height)
-    room = cv2.LUT(alpha, _ROOM_OF_ALPHA)
-    room = cv2.resize(room, picture_rgb.shape[1::-1], interpolation=cv2.INTER_AREA) * np.float32(2 / 255) - np.float32(
-        1
-    )
-    np.clip(room, 0, 1, out=room)  # a pixel that is half hers holds her colour
-    weighted = np.dstack([linear(picture_rgb) * room[:, :, None], room])
+    room = shrunk(np.asarray(cv2.LUT(alpha, _ROOM_OF_ALPHA), np.uint8), *picture_rgb.shape[1::-1])
+    weight = room * np.float32(2 / 255) - np.float32(1)
+    np.clip(weight, 0, 1, out=weight)  # a pixel that is half hers holds her colour
+    weighted = np.dstack([linear(picture_rgb) * weight[:, :, None], weight])
     weighted = np.asarray(cv2.resize(weighted, small, interpolation=cv2.INTER_AREA), np.float32)
     weighted *= cv2.erode(weighted[:, :, 3], np.ones((3, 3), np.uint8))[:, :, None]
     far = far_away(weighted, far_size(width, height))

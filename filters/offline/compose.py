@@ -7,6 +7,7 @@ colours of the whole picture, ramp, feather; blending in linear light, as OBS bl
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -111,6 +112,7 @@ def add_colours(
         values[:, part] += product
 
 
+@functools.lru_cache(8)
 def row_weights(source_rows: int, rows: int) -> Plane:
     """How much of each source row is in each row after linear resizing: rows x source_rows float32."""
     at = np.clip((np.arange(rows) + 0.5) * source_rows / rows - 0.5, 0, source_rows - 1)
@@ -158,14 +160,16 @@ def over(picture_rgb: Picture, alpha: Alpha, background_rgb: Picture) -> Picture
 def linear(colours: NDArray[Any]) -> Plane:
     """Linear light, 0 to 1, of sRGB colours (uint8 or uint16)."""
     if colours.dtype == np.uint8:
-        return np.asarray(_LINEAR_OF_8_BIT[colours])
+        return np.asarray(_LINEAR_OF_8_BIT.take(colours))
     return decoded(np.divide(colours, np.iinfo(colours.dtype).max, dtype=np.float32))
 
 
 def srgb(light: Plane, dtype: np.dtype[Any]) -> NDArray[Any]:
     """sRGB colours of linear light, 0 to 1."""
     if dtype == np.uint8:
-        return np.asarray(_8_BIT_OF_LINEAR[np.rint(light.clip(0, 1) * np.float32(LINEAR_STEPS)).astype(np.int32)])
+        steps = light * np.float32(LINEAR_STEPS)
+        steps += np.float32(0.5)
+        return np.asarray(_8_BIT_OF_LINEAR.take(np.clip(steps, 0, LINEAR_STEPS, out=steps).astype(np.uint16)))
     largest = np.iinfo(dtype).max
     return np.asarray(np.rint(encoded(light) * np.float32(largest)).clip(0, largest).astype(dtype))
 

@@ -8,6 +8,8 @@ person's edge RGB is made, because light is mixed there.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..obs.settings import FilterSettings
-from .compose import Alpha, Picture, Plane, feathered, linear, planes_of, srgb
+from .compose import Alpha, Picture, Plane, feathered, linear, planes_of, row_weights, srgb, widened_to
 
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 HD_ROWS = 720  # from here on a video that does not say its matrix is taken for BT.709, as players do
@@ -23,6 +25,8 @@ HD_ROWS = 720  # from here on a video that does not say its matrix is taken for 
 SHARES = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 BT709, BT601 = 1, 5
 SHARES_BT601 = (0.299, 0.114)
+# The mask is enlarged in parts of so many of its rows; a gap of so many columns divides them.
+PART_ROWS, PART_GAP = 4, 6
 
 Byte = NDArray[np.uint8]
 
@@ -107,54 +111,71 @@ def alpha_of_planes(mask: NDArray[Any], frame: Planes, colours: Colours, setting
 
 
 def drawn(planes: list[Plane], frame: Planes, colours: Colours, ramp: tuple[float, float]) -> Alpha:
-    """The mask's planes enlarged to the frame's size, with its colours, through the ramp (low, high): HxW uint8."""
+    """The mask's planes enlarged to the frame's size, with its colours, through the ramp (low, high): HxW uint8.
+
+    Most of a mask is 0 or 1 far and wide; only the rest is computed.
+    """
     height, width = frame.y.shape
     low, high = ramp
-    scale = 255 / (high - low)
-    if len(planes) == 1:
-        return clipped(enlarged((planes[0] - np.float32(low)) * np.float32(scale), width, height))
-    factors = np.stack(planes[:3], axis=2) * np.float32(scale / 255)
-    of_yuv = np.asarray(cv2.transform(factors, np.ascontiguousarray(colours.to_rgb[:, :3].T)), np.float32)
-    constant = planes[3] * np.float32(scale) + factors @ colours.to_rgb[:, 3] - np.float32(low * scale)
-    values = enlarged(constant, width, height)
-    top, bottom, left, right = box_of(np.any(factors, axis=2), width, height)
-    if top < bottom:
-        half = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-        tint = product(of_yuv[:, :, 1], frame.u, half)
-        tint += product(of_yuv[:, :, 2], frame.v, half)
-        part = slice(top, bottom), slice(left, right)
-        values[part] += product(of_yuv[:, :, 0], frame.y, part)
-        values[part] += enlarged(tint, right - left, bottom - top)
-    return clipped(values)
+    scale = np.float32(255 / (high - low))
+    by_yuv = None
+    values = (planes[-1] - np.float32(low)) * scale
+    if len(planes) > 1:
+        by_rgb = np.stack(planes[:3], axis=2) * (scale / np.float32(255))
+        values += by_rgb @ colours.to_rgb[:, 3]
+        by_yuv = np.ascontiguousarray((by_rgb @ colours.to_rgb[:, :3]).transpose(2, 0, 1), np.float32)
+    alpha = np.asarray(cv2.resize(np.asarray(values > 127, np.uint8) * 255, (width, height), interpolation=0), np.uint8)
+    wide = [widened_to(width, plane) for plane in (values, *(by_yuv if by_yuv is not None else ()))]
+    weights = row_weights(values.shape[0], height)
+    for part in parts_of(is_open(values, by_yuv), width, height):
+        alpha[part] = part_of_mask(wide, weights, frame, part)
+    return alpha
 
 
-def product(factor: Plane, plane: Byte, part: tuple[slice, slice]) -> Plane:
-    """A factor, enlarged, times a plane, of the part only."""
-    result = enlarged(np.ascontiguousarray(factor), plane.shape[1], plane.shape[0])[part]
-    result *= plane[part]
-    return result
+def is_open(values: Plane, by_yuv: Plane | None) -> NDArray[np.bool_]:
+    """Which pixels of a mask (0 to 255 and beyond) are not the same all over, 0 or 255, when they are enlarged."""
+    around = np.ones((3, 3), np.uint8)
+    bounded = np.clip(values, 0, 255)
+    is_soft = (bounded > 0) & (bounded < 255)
+    if by_yuv is not None:
+        is_soft |= np.any(by_yuv, axis=0)
+    is_edge = np.asarray(cv2.dilate(bounded, around)) != np.asarray(cv2.erode(bounded, around))
+    return np.asarray(is_edge | np.asarray(cv2.dilate(is_soft.view(np.uint8), around)).view(np.bool_))
 
 
-def box_of(where: NDArray[np.bool_], width: int, height: int) -> tuple[int, int, int, int]:
-    """The part (top, bottom, left, right; even) of ``width`` x ``height`` that ``where``, enlarged, reaches."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    if not rows.size:
-        return 0, 0, 0, 0
-    down, across = height / where.shape[0], width / where.shape[1]
-    top, bottom = int((rows[0] - 1) * down), int(np.ceil((rows[-1] + 2) * down))
-    left, right = int((columns[0] - 1) * across), int(np.ceil((columns[-1] + 2) * across))
-    return max(top // 2 * 2, 0), min(bottom + bottom % 2, height), max(left // 2 * 2, 0), min(right + right % 2, width)
+def parts_of(is_wanted: NDArray[np.bool_], width: int, height: int) -> Iterator[tuple[slice, slice]]:
+    """Rectangles of even sides in ``width`` x ``height`` that cover the wanted pixels of a smaller picture."""
+    rows, columns = is_wanted.shape
+    for top in range(0, rows, PART_ROWS):
+        bottom = min(top + PART_ROWS, rows)
+        found = np.flatnonzero(is_wanted[top:bottom].any(axis=0))
+        for run in np.split(found, np.flatnonzero(np.diff(found) > PART_GAP) + 1):
+            if run.size:
+                yield (
+                    even_slice(top * height / rows, bottom * height / rows, height),
+                    even_slice(int(run[0]) * width / columns, (int(run[-1]) + 1) * width / columns, width),
+                )
 
 
-def enlarged(plane: NDArray[Any], width: int, height: int) -> Plane:
-    """A plane, bilinearly, at another size."""
-    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+def even_slice(first: float, last: float, size: int) -> slice:
+    """From ``first`` to ``last``, widened to even numbers."""
+    return slice(int(first) // 2 * 2, min(-(-math.ceil(last) // 2) * 2, size))
 
 
-def clipped(values: Plane) -> Alpha:
-    """Rounded to 0 to 255; spoils ``values``."""
-    np.maximum(values, 0, out=values)
-    return np.asarray(cv2.convertScaleAbs(values), np.uint8)
+def part_of_mask(wide: list[Plane], weights: Plane, frame: Planes, part: tuple[slice, slice]) -> Alpha:
+    """A part of the alpha: ``wide`` are the mask's planes in the frame's width, the last three to be multiplied with
+    its planes; ``weights`` those of their rows in the frame's."""
+    rows, columns = part
+    used = np.flatnonzero(weights[rows].any(axis=0))
+    source = slice(int(used[0]), int(used[-1]) + 1)
+    down = weights[rows, source]
+    values = down @ wide[0][source, columns]
+    half = slice(rows.start // 2, rows.stop // 2), slice(columns.start // 2, columns.stop // 2)
+    for factor, stored in zip(wide[1:], (frame.y[part], frame.u[half], frame.v[half])):
+        product = down @ factor[source, columns]
+        product *= cv2.resize(stored, values.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        values += product
+    return np.asarray(cv2.convertScaleAbs(np.clip(values, 0, 255, out=values)), np.uint8)  # rounds
 
 
 def quads(alpha: Alpha) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -176,41 +197,51 @@ def over_planes(frame: Planes, alpha: Alpha, behind: Planes, colours: Colours) -
     """The person before another background; light is mixed as in ``compose.over``. Works in place, in ``frame``."""
     is_empty, is_mixed = quads(alpha)
     at = np.flatnonzero(is_mixed)
-    if at.size:
-        mixed = mix(frame, alpha, behind, colours, at)
+    width = alpha.shape[1]
+    first = at // (width // 2) * (2 * width) + at % (width // 2) * 2
+    pixels = first + np.array([0, 1, width, width + 1])[:, None]
+    y, u, v = mixed(frame, alpha, behind, colours, at, pixels)
     fill(frame, behind, alpha == 0, is_empty)
-    if at.size:
-        width = frame.y.shape[1]
-        frame.y.reshape(-1)[pixels_at(at, width)] = mixed[:, :, 0]
-        tint = np.rint(mixed[:, :, 1:].mean(axis=1, dtype=np.float32)).astype(np.uint8)
-        frame.u.reshape(-1)[at], frame.v.reshape(-1)[at] = tint[:, 0], tint[:, 1]
+    frame.y.reshape(-1)[pixels] = y
+    frame.u.reshape(-1)[at], frame.v.reshape(-1)[at] = u, v
     return frame
 
 
-def mix(frame: Planes, alpha: Alpha, behind: Planes, colours: Colours, at: NDArray[np.intp]) -> Byte:
-    """The four pixels of each quad ``at``, mixed in linear light: YUV, n x 4 x 3."""
-    pixels = pixels_at(at, frame.y.shape[1])
-    share = alpha.reshape(-1)[pixels]
-    person_yuv, room_yuv = (gathered(each, at, pixels) for each in (frame, behind))
-    person, room = (linear(colours.rgb(each)) for each in (person_yuv, room_yuv))
-    light = room + (person - room) * (share * np.float32(1 / 255))[:, :, None]
-    mixed = colours.yuv(srgb(light, np.dtype(np.uint8)))
-    return np.where((share == 255)[:, :, None], person_yuv, mixed)  # what is not mixed stays to the bit
+def mixed(
+    frame: Planes, alpha: Alpha, behind: Planes, colours: Colours, at: NDArray[np.intp], pixels: NDArray[np.intp]
+) -> tuple[Byte, Byte, Byte]:
+    """The quads ``at``, mixed in linear light: y 4 x n of their ``pixels`` 4 x n, u n, v n."""
+    alpha = alpha.reshape(-1).take(pixels)
+    share = alpha * np.float32(1 / 255)
+    rgb = []
+    for person, room in zip(light_of(frame, colours, at, pixels), light_of(behind, colours, at, pixels)):
+        person -= room
+        person *= share
+        person += room
+        rgb.append(srgb(person, np.dtype(np.uint8)))
+    y = summed(colours.to_yuv[0], rgb)
+    np.copyto(y, frame.y.reshape(-1).take(pixels), where=alpha == 255)  # what is not mixed stays to the bit
+    means = [plane.sum(axis=0, dtype=np.float32) * np.float32(0.25) for plane in rgb]
+    return y, summed(colours.to_yuv[1], means), summed(colours.to_yuv[2], means)
 
 
-def pixels_at(at: NDArray[np.intp], width: int) -> NDArray[np.intp]:
-    """Where the four pixels of each quad lie in a flat picture: n x 4."""
-    first = at // (width // 2) * (2 * width) + at % (width // 2) * 2
-    return np.asarray(first[:, None] + np.array([0, 1, width, width + 1]), np.intp)
+def summed(row: Plane, planes: Sequence[NDArray[Any]]) -> Byte:
+    """The planes, each times its number in a row of ``Colours``, and the row's last number: rounded."""
+    total = planes[0] * row[0]
+    for plane, factor in zip(planes[1:], row[1:]):
+        total += plane * factor
+    total += row[3] + np.float32(0.5)
+    return np.asarray(np.clip(total, 0, 255, out=total), np.uint8)
 
 
-def gathered(frame: Planes, at: NDArray[np.intp], pixels: NDArray[np.intp]) -> Byte:
-    """The four pixels of each quad, YUV, n x 4 x 3."""
-    values = np.empty((*pixels.shape, 3), np.uint8)
-    values[:, :, 0] = frame.y.reshape(-1)[pixels]
-    values[:, :, 1] = frame.u.reshape(-1)[at][:, None]
-    values[:, :, 2] = frame.v.reshape(-1)[at][:, None]
-    return values
+def light_of(frame: Planes, colours: Colours, at: NDArray[np.intp], pixels: NDArray[np.intp]) -> Iterator[Plane]:
+    """Red, green and blue of the quads ``at`` in linear light, each 4 x n float32."""
+    y = frame.y.reshape(-1).take(pixels).astype(np.float32)
+    u, v = (plane.reshape(-1).take(at).astype(np.float32) for plane in (frame.u, frame.v))
+    for by_y, by_u, by_v, constant in colours.to_rgb:
+        values = y * by_y
+        values += u * by_u + v * by_v + (constant + np.float32(0.5))
+        yield linear(np.clip(values, 0, 255, out=values).astype(np.uint8))
 
 
 def blacked_out(frame: Planes, alpha: Alpha, colours: Colours) -> Planes:
