@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,14 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from background_filter.filters.offline import stretches
 from background_filter.filters.offline.person import STRETCH
 from background_filter.filters.offline.reading import Mark, VideoReader
-from background_filter.tests.offline.clips import Picture, portrait_frames, read_clip, write_clip
+from background_filter.tests.offline.clips import portrait_frames, read_clip, write_clip
 from background_filter.tests.offline.conftest import Command
 
 SCRIPT = Path(__file__).resolve().parents[2] / "obs_background_filter.py"
