@@ -9,7 +9,7 @@ from pathlib import Path
 from . import media, models_parser, presets
 from .errors import CommandError
 
-BENCH_PARTS = ("engine", "obs", "picture")
+BENCH_PARTS = ("engine", "obs", "picture", "offline")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -86,7 +86,8 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="*",
         choices=[[], *BENCH_PARTS],
         metavar="part",
-        help="engine, obs (these two by default) or picture, which measures how good the masks are that OBS shows",
+        help="engine, obs (these two by default), picture, which measures how good the masks are that OBS shows, or "
+        "offline, which measures the commands image and video",
     )
     bench.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     bench.add_argument("--quick", action="store_true", help="picture: very little of it, in a minute")
@@ -151,6 +152,10 @@ def _video(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if options.parts == ["offline"]:
+        from .bench_offline import bench_offline
+
+        return bench_offline(options.write, options.arguments)
     from .bench import PictureOptions, bench
 
     picture = PictureOptions(options.quick, options.data, options.rooms, options.json)
