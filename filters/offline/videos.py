@@ -23,7 +23,7 @@ from .files import MediaError
 from .person import STRETCH, WARM_UP, ClipPersonFinder
 from .pictures import Wanted
 from .planes import blacked_out, grey, over_planes
-from .reading import Frame, Mark, VideoReader
+from .reading import Frame, Mark, VideoReader, said
 from .stretches import Stretches, fingerprint_of, lead_number, open_stretches
 from .writing import OPAQUE, WITH_ALPHA, Made, StretchWriter, join
 
@@ -74,8 +74,10 @@ def convert(
                 os.replace(whole, target)
                 stretches.remove()
             return Outcome(stretches.folder if stop.is_set() else target, frames, reader.problem, stop.is_set())
-        except OSError as error:
-            raise MediaError(f"{target} can't be written: {error.strerror or error}.") from error
+        except (MediaError, OSError) as error:
+            why = str(error) if isinstance(error, MediaError) else f"{target} can't be written: {said(error)}."
+            kept = f" {stretches.frames} frames are kept in {stretches.folder}; the same command goes on from there."
+            raise MediaError(f"{why}{kept if stretches.done else ''}") from error
         finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)

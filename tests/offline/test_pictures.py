@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from pathlib import Path
 
 import cv2
@@ -140,6 +141,20 @@ def test_a_folder_with_some_bad_ones(command: Command, tmp_path: Path, capsys: p
     assert {*written} - {"cut.png"} == {"deep/inside.png", "same.jpg.png", "same.png.png"}
     height, width = read(sheet).shape[:2]
     assert width >= 3 * THUMBNAIL_PX and height >= THUMBNAIL_PX
+
+
+def test_a_picture_that_is_too_large_is_refused(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its header says that it has 50000 x 50000 pixels; nobody reserves memory for them."""
+    raw = bytearray(PORTRAIT.read_bytes())
+    raw[16:24] = (50000).to_bytes(4, "big") * 2
+    raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
+    (tmp_path / "huge.png").write_bytes(raw)
+    assert command("image", tmp_path / "huge.png", tmp_path / "out.png") == 1
+    said = capsys.readouterr().err
+    assert "huge.png" in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["huge.png"]
 
 
 def test_real_photographs(command: Command, shared_folder: Path, tmp_path: Path) -> None:
