@@ -132,8 +132,8 @@ def settings_of(options: argparse.Namespace) -> FilterSettings:
     """The filter's settings as the options say; CommandError."""
     values = {setting.key: getattr(options, setting.key, None) for setting in SETTINGS}
     given = {key: value for key, value in values.items() if value is not None}
-    given |= behind(given)
-    if given.get("preview_mask") and "background" in given:
+    given |= behind(given, is_typed=getattr(options, "preset", None) is None)
+    if given.get("preview_mask") and given.get("background", "transparent") != "transparent":
         raise CommandError("--mask and --background exclude each other: the mask is shown alone.", 2)
     settings = dataclasses.replace(DEFAULTS, **given)
     if settings.background == "source" and not Path(settings.background_source).is_file():
@@ -142,10 +142,13 @@ def settings_of(options: argparse.Namespace) -> FilterSettings:
     return settings
 
 
-def behind(given: Mapping[str, Any]) -> dict[str, Any]:
+def behind(given: Mapping[str, Any], is_typed: bool) -> dict[str, Any]:
     """What stands behind, in the filter's own words: ``--background`` takes a colour or a file too, and an option that
-    belongs to one kind of background alone says which kind is meant. CommandError."""
+    belongs to one kind of background alone says which kind is meant, if it was typed and does not come of a preset,
+    which has all of them. CommandError."""
     word = given.get("background")
+    if word is None and not is_typed:
+        return {}
     if word is None:
         belonging = {setting.only_for for setting in SETTINGS if setting.key in given}
         kinds = {owner[1] for owner in belonging if owner and owner[0] == "background"}
