@@ -32,7 +32,6 @@ SIZE_PX, SMALL_PX = (1920, 1080), (320, 180)
 ROUNDS = 2
 LOOPS = 2  # of the demo's four seconds
 LONG_S = 600
-FPS, CLIP_S = 30, 4  # of the demo's portrait
 MOST_RATIO, MOST_GROWTH, LEAST_SPEED_UP = 1.5, 1.1, 1.5
 PICTURES = 16
 PLAIN, BACKGROUNDS = "reading and writing alone", ("blur", "color", "picture", "video")
@@ -73,6 +72,8 @@ def timed(work: Callable[[], object]) -> Timed:
 def measure(folder: Path) -> Section:
     """All figures; clips and results lie in ``folder``. CommandError."""
     import cv2
+
+    from .demo_pictures import CLIP_S, FPS
 
     network = media.load(media.verified_model(DEFAULTS.model), DEVICES[0])
     clip = write_portrait(folder / "clip.mp4", SIZE_PX, LOOPS)
@@ -132,6 +133,8 @@ def portrait(size_px: tuple[int, int]) -> Iterator[Picture]:
 def write_portrait(path: Path, size_px: tuple[int, int], loops: int) -> Path:
     """A clip of the demo's portrait, in H.264 as a camera's recording might be; encoded once, and then repeated."""
     import av
+
+    from .demo_pictures import FPS
 
     once = path.with_suffix(".once.mp4")
     with av.open(str(once), "w") as container:
@@ -235,19 +238,21 @@ def check(done: Iterator[object]) -> None:
 
 def memory_figures(folder: Path, network: Network) -> list[Figure]:
     """Memory at the beginning and at the end of a long video (Linux)."""
+    from .demo_pictures import CLIP_S, FPS
+
     if not Path("/proc/self/status").exists():
         return []
     source = write_portrait(folder / "long.mp4", SMALL_PX, LONG_S // CLIP_S)
-    seen: dict[int, float] = {}
+    seen: dict[float, float] = {}
 
     def hear(frames: int) -> None:
-        if frames % (10 * FPS) == 0:
-            seen[frames // FPS] = resident_mb(os.getpid())
+        if frames % (LONG_S * FPS // 60) == 0:
+            seen[frames / FPS] = resident_mb(os.getpid())
 
     converting(network, source, folder / "long_out.mp4", "blur", None, hear)()
     early = max(mb for second, mb in seen.items() if second <= LONG_S / 10)
     late = max(mb for second, mb in seen.items() if second > LONG_S * 0.9)
     return [
-        Figure("memory in the first minute of ten", early, "MB", 0),
-        Figure("memory in the last minute, to the first", late / early, "times", 2, MOST_GROWTH),
+        Figure("memory in the first tenth of a long video", early, "MB", 0),
+        Figure("memory in the last tenth, to the first", late / early, "times", 2, MOST_GROWTH),
     ]

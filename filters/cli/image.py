@@ -40,7 +40,8 @@ def run_here(options: argparse.Namespace) -> int:
     extra = [options.contact_sheet] if options.contact_sheet else []
     for path in (*[job.target for job in jobs], *extra):
         check_ending(path, is_opaque or path in extra)
-    media.refuse_to_overwrite([*(job.target for job in jobs), *extra], [job.source for job in jobs], options.overwrite)
+    read = [job.source for job in jobs] + [Path(settings.background_source)] * (settings.background == "source")
+    media.refuse_to_overwrite([*(job.target for job in jobs), *extra], read, options.overwrite)
     wanted = pictures.Wanted(settings, media.background_of(settings, may_move=False))
     model = media.verified_model(settings.model)
     pool = pictures.Pool(lambda: media.load(model, options.device), wanted)

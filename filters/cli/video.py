@@ -45,7 +45,8 @@ def run_here(options: argparse.Namespace) -> int:
         raise CommandError(f"{source} is not there.", 2)
     is_opaque = settings.preview_mask or settings.background != "transparent"
     target = checked_target(source, options.target, is_opaque)
-    media.refuse_to_overwrite([target], [source], options.overwrite)
+    behind = [Path(settings.background_source)] if settings.background == "source" else []
+    media.refuse_to_overwrite([target], [source, *behind], options.overwrite)
     wanted = Wanted(settings, media.background_of(settings, may_move=True))
     try:
         with VideoReader(source) as reader:

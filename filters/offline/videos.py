@@ -68,12 +68,13 @@ def convert(
         whole = stretches.folder / target.name
         try:
             frames = write_stretches(stretches, unfinished, reader, network, wanted, stop, report)
-            if not stop.is_set():
+            interrupted = stop.is_set()
+            if not interrupted:
                 with VideoReader(source) as again:
                     join(whole, stretches.files(), encoding, again)
                 os.replace(whole, target)
                 stretches.remove()
-            return Outcome(stretches.folder if stop.is_set() else target, frames, reader.problem, stop.is_set())
+            return Outcome(stretches.folder if interrupted else target, frames, reader.problem, interrupted)
         except (MediaError, OSError) as error:
             why = str(error) if isinstance(error, MediaError) else f"{target} can't be written: {said(error)}."
             kept = f" {stretches.frames} frames are kept in {stretches.folder}; the same command goes on from there."

@@ -160,6 +160,16 @@ def test_a_video_behind_may_store_colours_otherwise() -> None:
     assert np.abs(rgb_of_planes(moved, ours).astype(int) - picture_rgb).max() <= 4
 
 
+def test_the_background_is_not_overwritten(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind, source = (write_clip(tmp_path / name, portrait_frames(2)) for name in ("behind.mp4", "in.mp4"))
+    before = behind.read_bytes()
+    assert command("video", source, behind, "--background", behind, "--overwrite") == 2
+    assert "is read and would be written" in capsys.readouterr().err
+    assert behind.read_bytes() == before
+
+
 def test_a_picture_can_not_have_a_video_behind_it(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
