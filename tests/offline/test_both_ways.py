@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from background_filter.filters.engine.network import Network
 from background_filter.filters.engine.temporal import TemporalSmoother
+from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.filters.offline.both_ways import REACH, BothWays
+from background_filter.filters.offline.person import ClipPersonFinder, PersonFinder
+from background_filter.filters.offline.planes import rgb_of_planes
+from background_filter.filters.offline.reading import VideoReader
 from background_filter.tests.offline.clips import Picture
 
 FRAMES, STEP_NS = 40, 33_000_000
@@ -59,6 +67,27 @@ def test_a_still_person_flickers_less_than_with_the_past_alone(smoothing: float)
     both = smoothed(frames, masks, smoothing)
     assert flicker(both[8:-8]) < 0.8 * flicker(past[8:-8]) < 0.8 * 0.7 * flicker(masks[8:-8])
     assert error(both, truths) < error(masks, truths)
+
+
+def test_a_real_person_flickers_less_than_live(network: Network, shared_folder: Path) -> None:
+    """Where the picture stands still, in full size, with all that the filter does by default."""
+    live = PersonFinder(network, DEFAULTS)
+    changes: dict[str, list[float]] = {"live": [], "both": []}
+    with VideoReader(shared_folder / "video" / "volcomix_thoughtful_35590.mp4") as reader:
+        both = ClipPersonFinder(network, DEFAULTS, reader.colours)
+        before: dict[str, tuple[Picture, Picture]] = {}
+        for frame in itertools.islice(reader.frames(), 45):
+            time_ns = int(frame.pts * reader.time_base * 10**9)
+            past = live.alpha(rgb_of_planes(frame.planes, reader.colours), time_ns)
+            for name, given in (("live", [(frame, past)]), ("both", list(both.push(frame, time_ns)))):
+                for shown, alpha in given:
+                    light = np.asarray(cv2.blur(shown.planes.y, (7, 7)), np.uint8)
+                    if name in before:
+                        is_still = cv2.dilate(cv2.absdiff(light, before[name][0]), np.ones((9, 9))) < 3
+                        difference = cv2.absdiff(alpha, before[name][1])[is_still].astype(np.float32)
+                        changes[name].append(float((difference**2).mean()))
+                    before[name] = light, alpha
+    assert np.mean(changes["both"][5:]) < 0.8 * np.mean(changes["live"][5:])
 
 
 @pytest.mark.parametrize("px_per_frame", [0.3, 1.0, 3.0])
