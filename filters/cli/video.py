@@ -113,7 +113,7 @@ class Teller:
         self._begin_s = self._begin_s or time.monotonic()
         self._begin_at_s = position_s if self._begin_at_s is None else self._begin_at_s
         taken_s = max(time.monotonic() - self._begin_s, 1e-3)
-        speed = f"{frames} frames, {(frames - before) / taken_s:.0f} per second"
+        speed = f"{frames} frames" + (f", {(frames - before) / taken_s:.0f} per second" if taken_s > 1 else "")
         speed += f", going on after {before}" if before else ""
         if not self._duration_s:
             self._progress(0.0, "", f"{speed}, at {clock(position_s)}")
