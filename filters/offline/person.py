@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,10 +18,12 @@ from ..obs.settings import FilterSettings
 from .backgrounds import in_depth
 from .both_ways import BothWays
 from .compose import Alpha, Picture, alpha_of
-from .planes import Colours, alpha_of_planes, small_rgb
+from .planes import Colours, small_rgb
 
 if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
     from .reading import Frame
+
+Mask = NDArray[Any]  # as of ``Segmenter.segment``: alpha h x w uint8, or factors float16 h x w x 4
 
 STRETCH = 120  # frames: after each of them a video's work can be taken up again
 WARM_UP = 16  # frames, for a network or a filter that remembers
@@ -64,8 +66,11 @@ class ClipPersonFinder:
         self._smoother: BothWays[tuple[Frame, NDArray[np.uint8]]] = BothWays(settings.smoothing)
         self._refiner = Refiner()
 
-    def push(self, frame: Frame, time_ns: int) -> Iterator[tuple[Frame, Alpha]]:
-        """Take the next frame; gives those that are finished, with their alpha HxW uint8. Raises InferenceError."""
+    def push(self, frame: Frame, time_ns: int) -> Iterator[tuple[Frame, Mask]]:
+        """Take the next frame; gives those that are finished, with the masks that ``alpha_of_planes`` takes.
+
+        Raises InferenceError.
+        """
         small = small_rgb(frame.planes, self._colours, self._network.width, self._network.height)
         frame_rgba = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
         if frame.number >= self._first:
@@ -73,7 +78,7 @@ class ClipPersonFinder:
             yield from self._given(self._smoother.push((frame, frame_rgba), raw, frame_rgba, time_ns))
         self._before.append((frame_rgba, time_ns))
 
-    def flush(self) -> Iterator[tuple[Frame, Alpha]]:
+    def flush(self) -> Iterator[tuple[Frame, Mask]]:
         """The last frames, at the end of the video."""
         yield from self._given(self._smoother.flush())
 
@@ -88,14 +93,13 @@ class ClipPersonFinder:
 
     def _given(
         self, smoothed: Iterator[tuple[tuple[Frame, NDArray[np.uint8]], NDArray[np.uint8]]]
-    ) -> Iterator[tuple[Frame, Alpha]]:
-        """The smoothed masks, h x w uint8, as alpha of their frames."""
+    ) -> Iterator[tuple[Frame, Mask]]:
+        """The smoothed masks, h x w uint8, refined, in memory of their own."""
         for (frame, frame_rgba), alpha in smoothed:
             if frame.number < self._first_given:
                 continue
             wanted = refinement(self._settings, self._network, frame.height)._replace(smoothing=0.0, no_specks=False)
-            mask = self._refiner.refine(alpha, frame_rgba, 0, wanted)
-            yield frame, alpha_of_planes(mask, frame.planes, self._colours, self._settings)
+            yield frame, self._refiner.refine(alpha, frame_rgba, 0, wanted).copy()
 
 
 def refinement(settings: FilterSettings, network: Network, height: int) -> Refinement:

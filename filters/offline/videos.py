@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A whole video: every frame gets its own mask. Reading, finding and writing overlap; what waits between is bounded.
+"""A whole video: every frame gets its own mask. Reading, finding, composing and writing overlap; little waits between.
 
 It is made in stretches, each whole or not there, which are joined at the end: so it goes on where it was broken off.
 """
@@ -20,14 +20,14 @@ import cv2
 from ..engine.network import Network
 from .compose import Alpha
 from .files import MediaError
-from .person import STRETCH, WARM_UP, ClipPersonFinder
+from .person import STRETCH, WARM_UP, ClipPersonFinder, Mask
 from .pictures import Wanted
-from .planes import blacked_out, grey, over_planes
+from .planes import alpha_of_planes, blacked_out, grey, over_planes
 from .reading import Frame, Mark, VideoReader, said
 from .stretches import Stretches, fingerprint_of, lead_number, open_stretches
 from .writing import OPAQUE, WITH_ALPHA, Made, StretchWriter, join
 
-WAITING = 4  # items between two stages
+WAITING = 3  # items between two stages
 LOOK_AGAIN_S = 0.2  # how often a stage that waits looks whether all is to end
 
 Report = Callable[[int, int, float], None]
@@ -128,14 +128,27 @@ def composed(
     stop: threading.Event,
 ) -> Iterator[Made]:
     """The frames as they are to be written, from the first that is missing on. Fills ``marks`` for each stretch."""
+    with contextlib.closing(through(masked(reader, network, wanted, stretches, marks, stop), stop)) as items:
+        for frame, mask in items:
+            alpha = alpha_of_planes(mask, frame.planes, reader.colours, wanted.settings)
+            yield finish(frame, alpha, wanted, reader)
+
+
+def masked(
+    reader: VideoReader,
+    network: Network,
+    wanted: Wanted,
+    stretches: Stretches,
+    marks: dict[int, Mark],
+    stop: threading.Event,
+) -> Iterator[tuple[Frame, Mask]]:
+    """The frames with their masks, small still."""
     first = stretches.done * STRETCH
     finder = ClipPersonFinder(network, wanted.settings, reader.colours, stretches.first_needed(), first)
     with contextlib.closing(through(marked(reader, stretches, marks), stop)) as frames:
         for frame in frames:
-            for finished, alpha in finder.push(frame, int(frame.pts * reader.time_base * 10**9)):
-                yield finish(finished, alpha, wanted, reader)
-        for finished, alpha in finder.flush():
-            yield finish(finished, alpha, wanted, reader)
+            yield from finder.push(frame, int(frame.pts * reader.time_base * 10**9))
+        yield from finder.flush()
 
 
 def marked(reader: VideoReader, stretches: Stretches, marks: dict[int, Mark]) -> Iterator[Frame]:

@@ -15,7 +15,7 @@ from background_filter.filters.engine.temporal import TemporalSmoother
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.filters.offline.both_ways import REACH, BothWays
 from background_filter.filters.offline.person import ClipPersonFinder, PersonFinder
-from background_filter.filters.offline.planes import rgb_of_planes
+from background_filter.filters.offline.planes import alpha_of_planes, rgb_of_planes
 from background_filter.filters.offline.reading import VideoReader
 from background_filter.tests.offline.clips import Picture
 
@@ -79,7 +79,11 @@ def test_a_real_person_flickers_less_than_live(network: Network, shared_folder: 
         for frame in itertools.islice(reader.frames(), 45):
             time_ns = int(frame.pts * reader.time_base * 10**9)
             past = live.alpha(rgb_of_planes(frame.planes, reader.colours), time_ns)
-            for name, given in (("live", [(frame, past)]), ("both", list(both.push(frame, time_ns)))):
+            both_ways = [
+                (shown, alpha_of_planes(mask, shown.planes, reader.colours, DEFAULTS))
+                for shown, mask in both.push(frame, time_ns)
+            ]
+            for name, given in (("live", [(frame, past)]), ("both", both_ways)):
                 for shown, alpha in given:
                     light = np.asarray(cv2.blur(shown.planes.y, (7, 7)), np.uint8)
                     if name in before:
