@@ -6,6 +6,7 @@ Each background gives itself for pictures in RGB (``behind``) and for a video's 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 from ..obs.other_source import Backdrop
 from ..obs.settings import DEFAULTS, FilterSettings
 from .blur import blurred_room, finer_size
-from .compose import Alpha, Picture, over, srgb, widened
+from .compose import Alpha, Picture, encoded, over, srgb, widened
 from .planes import Colours, Planes, planes_of_rgb, small_rgb
 
 # A fixed noise of one step in 8 bits, so that a smooth wall shows no steps: as in compose.effect.
@@ -107,11 +108,14 @@ class Blurred:
         size = finer_size(self._strength, width, height)
         finer = np.asarray(cv2.resize(picture_rgb, size, interpolation=cv2.INTER_AREA))
         light = blurred_room(finer, alpha, self._strength)
-        light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-        if picture_rgb.dtype == np.uint8:
-            np.maximum(light, 0, out=light)
-            light += noise(width, height)[:, :, None] * np.float32(2 / 255) * np.sqrt(light)
-        return srgb(light, picture_rgb.dtype)
+        if picture_rgb.dtype != np.uint8:
+            light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+            return srgb(light, picture_rgb.dtype)
+        # Encoded while it is small: the camera has no time for more, and what is so smooth looks the same.
+        wide = np.asarray(cv2.resize(encoded(light) * 255, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        wide += noise(width, height)
+        np.clip(wide, 0, 255, out=wide)
+        return np.asarray(cv2.convertScaleAbs(wide))  # rounds
 
     def behind_planes(self, frame: Planes, alpha: Alpha, colours: Colours, time_s: float) -> Planes:
         """As in ``Background``; without the noise, which an encoder would take away."""
@@ -126,11 +130,13 @@ class Blurred:
         """As in ``Background``."""
 
 
+@functools.lru_cache(2)
 def noise(width: int, height: int) -> Any:
-    """Noise of -1/2 to 1/2, float32 HxW, the same each time."""
+    """Noise of -1/2 to 1/2, float32 HxWx3, the same each time and in all colours."""
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     inner = np.modf(x[None] * np.float32(NOISE_X) + y[:, None] * np.float32(NOISE_Y))[0]
-    return np.modf(np.float32(NOISE_SCALE) * inner)[0] - np.float32(0.5)
+    steps = np.modf(np.float32(NOISE_SCALE) * inner)[0] - np.float32(0.5)
+    return np.repeat(steps[:, :, None], 3, axis=2)
 
 
 def placed(picture: Picture, width: int, height: int, fit: str, margin: int = 0) -> Picture:
