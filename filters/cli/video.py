@@ -52,7 +52,7 @@ def run_here(options: argparse.Namespace) -> int:
         with VideoReader(source) as reader:
             duration_s = reader.duration_s
         network = media.load(media.verified_model(settings.model), options.device)
-        with stopped_by_ctrl_c() as stop, Progress("Video") as progress:
+        with stopped_by(signal.SIGINT) as stop, Progress("Video") as progress:
             outcome = convert(source, target, network, wanted, stop, Teller(progress, duration_s), options.resume)
     except MediaError as error:
         raise CommandError(str(error)) from error
@@ -83,19 +83,20 @@ def checked_target(source: Path, target: Path | None, is_opaque: bool) -> Path:
 
 
 @contextlib.contextmanager
-def stopped_by_ctrl_c() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+def stopped_by(*numbers: int) -> Iterator[threading.Event]:
+    """An event that the first of these signals sets; a second Ctrl-C interrupts at once."""
     stop = threading.Event()
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Teller:

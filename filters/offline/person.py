@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.network import Network
-from ..engine.pipeline import Segmenter
+from ..engine.pipeline import Segmented, Segmenter
 from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
 from .backgrounds import in_depth
@@ -37,15 +37,19 @@ class PersonFinder:
 
     def __init__(self, network: Network, settings: FilterSettings) -> None:
         self._segmenter = Segmenter(network)
-        self._settings = settings
+        self.settings = settings
 
     def alpha(self, picture_rgb: Picture, time_ns: int) -> Alpha:
         """The alpha, HxW uint8, of a picture HxWx3, taken at ``time_ns`` of the sequence. Raises InferenceError."""
-        network, settings = self._segmenter.network, self._settings
+        return alpha_of(self.segmented(picture_rgb, time_ns).mask, picture_rgb, self.settings)
+
+    def segmented(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Segmented:
+        """The small mask that ``alpha`` is made of, moved ``ahead_ms`` into the future. Raises InferenceError."""
+        network = self._segmenter.network
         small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
         frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
-        wanted = refinement(settings, network, picture_rgb.shape[0])
-        return alpha_of(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, picture_rgb, settings)
+        wanted = refinement(self.settings, network, picture_rgb.shape[0])._replace(ahead_ms=ahead_ms)
+        return self._segmenter.segment(frame_rgba, time_ns, wanted)
 
 
 class ClipPersonFinder:
