@@ -15,11 +15,6 @@ from .libobs import GS_R16, GS_RGBA16F, LibObs
 MAX_GAP_NS = 1_000_000_000
 # Movement is looked for in cells: so many along the frame's longer side.
 GRID_SIDE = 160
-# As in the shader: a change of brightness or colour, of 1, below the first is noise, from the second on it is movement;
-# the same for the mask; and how many cells around it counts.
-COLOUR_STILL, COLOUR_MOVES = 0.0157, 0.0314
-MASK_STILL, MASK_MOVES = 0.15, 0.35
-REACH_CELLS = 2
 # At smoothing s a new alpha weighs 1 / (1 + this * s) where nothing moves: a tenth at the default.
 FRAMES_AT_FULL = 18.0
 # A tap reads 2 x 2 texels.

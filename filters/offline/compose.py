@@ -2,7 +2,7 @@
 """What ``filters/effects/compose.effect`` and ``filters/obs/compose.py`` do on the GPU, on the processor.
 
 The numbers are those of the shader: bilinear sampling at pixel centres, the guided filter's factors applied to the
-colours of the whole picture, ramp, grow and feather; blending in linear light, as OBS blends.
+colours of the whole picture, ramp, feather; blending in linear light, as OBS blends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ..obs.edge import FEATHER_SIGMAS
 from ..obs.settings import FilterSettings
-from .steady import SteadyAlpha
 
 # Rows that are worked on at a time: what is in between stays in the processor's cache, and memory small.
 BAND_ROWS = 64
@@ -28,23 +27,20 @@ Picture = NDArray[Any]  # HxWx3 RGB, uint8 or uint16
 Plane = NDArray[np.float32]
 
 
-def alpha_of(
-    mask: NDArray[Any],
-    picture_rgb: Picture,
-    settings: FilterSettings,
-    steady: SteadyAlpha | None = None,
-    time_ns: int = 0,
-) -> Alpha:
+def alpha_of(mask: NDArray[Any], picture_rgb: Picture, settings: FilterSettings) -> Alpha:
     """The alpha, HxW uint8, that the filter draws ``picture_rgb`` with.
 
-    ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4. ``steady`` remembers
-    the pictures before this one, which is of ``time_ns``.
+    ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4.
     """
-    alpha = draw_alpha(planes_of(mask), picture_rgb, settings.ramp())
-    if steady:
-        alpha = steady.mix(alpha, mask, picture_rgb, time_ns)
+    return shaped(draw_alpha(planes_of(mask), picture_rgb, settings.ramp()), settings)
+
+
+def shaped(alpha: Alpha, settings: FilterSettings) -> Alpha:
+    """Alpha at the picture's size, grown, feathered and turned round as the settings want it."""
     alpha = grow(alpha, settings.grow_px)
-    return feather(alpha, settings.feather_px) if settings.feather_px > 0 else alpha
+    if settings.feather_px > 0:
+        alpha = feather(alpha, settings.feather_px)
+    return np.asarray(cv2.bitwise_not(alpha), np.uint8) if settings.invert else alpha
 
 
 def planes_of(mask: NDArray[Any]) -> list[Plane]:
@@ -98,6 +94,7 @@ def add_colours(
         values[:, part] += product
 
 
+@functools.lru_cache(8)
 def row_weights(source_rows: int, rows: int) -> Plane:
     """How much of each source row is in each row after linear resizing: rows x source_rows float32."""
     at = np.clip((np.arange(rows) + 0.5) * source_rows / rows - 0.5, 0, source_rows - 1)
@@ -170,14 +167,16 @@ def over(picture_rgb: Picture, alpha: Alpha, background_rgb: Picture) -> Picture
 def linear(colours: NDArray[Any]) -> Plane:
     """Linear light, 0 to 1, of sRGB colours (uint8 or uint16)."""
     if colours.dtype == np.uint8:
-        return np.asarray(_LINEAR_OF_8_BIT[colours])
+        return np.asarray(_LINEAR_OF_8_BIT.take(colours))
     return decoded(np.divide(colours, np.iinfo(colours.dtype).max, dtype=np.float32))
 
 
 def srgb(light: Plane, dtype: np.dtype[Any]) -> NDArray[Any]:
     """sRGB colours of linear light, 0 to 1."""
     if dtype == np.uint8:
-        return np.asarray(_8_BIT_OF_LINEAR[np.rint(light.clip(0, 1) * np.float32(LINEAR_STEPS)).astype(np.int32)])
+        steps = light * np.float32(LINEAR_STEPS)
+        steps += np.float32(0.5)
+        return np.asarray(_8_BIT_OF_LINEAR.take(np.clip(steps, 0, LINEAR_STEPS, out=steps).astype(np.uint16)))
     largest = np.iinfo(dtype).max
     return np.asarray(np.rint(encoded(light) * np.float32(largest)).clip(0, largest).astype(dtype))
 

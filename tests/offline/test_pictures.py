@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from pathlib import Path
 
 import cv2
@@ -142,6 +143,20 @@ def test_a_folder_with_some_bad_ones(command: Command, tmp_path: Path, capsys: p
     assert width >= 3 * THUMBNAIL_PX and height >= THUMBNAIL_PX
 
 
+def test_a_picture_that_is_too_large_is_refused(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its header says that it has 50000 x 50000 pixels; nobody reserves memory for them."""
+    raw = bytearray(PORTRAIT.read_bytes())
+    raw[16:24] = (50000).to_bytes(4, "big") * 2
+    raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
+    (tmp_path / "huge.png").write_bytes(raw)
+    assert command("image", tmp_path / "huge.png", tmp_path / "out.png") == 1
+    said = capsys.readouterr().err
+    assert "huge.png" in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["huge.png"]
+
+
 def test_real_photographs(command: Command, shared_folder: Path, tmp_path: Path) -> None:
     photographs = sorted((shared_folder / "data" / "dev" / "everyday").rglob("*.jpg"))[:6]
     assert photographs
@@ -159,7 +174,7 @@ def test_real_photographs(command: Command, shared_folder: Path, tmp_path: Path)
         ((PORTRAIT, "out.mp3", "--mask"), "must end in one of"),
         ((PORTRAIT, "there.png"), "is there already"),
         ((PORTRAIT, PORTRAIT, "--overwrite"), "is read and would be written"),
-        ((PORTRAIT, "out.png", "--background", "mauve"), "neither a colour"),
+        ((PORTRAIT, "out.png", "--background", "mauve"), "is none of transparent, blur, color, source, no colour"),
         ((PORTRAIT, "out.png", "--model", "no_such"), "no_such"),
         ((PORTRAIT, "there.png/out.png"), "can't be written"),
         (("empty", "out"), "No pictures in"),
