@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .edges import EdgeGuide, to_half
 from .foresight import Foresight, move
+from .prepare import halved
 from .specks import SpeckRemover
 from .temporal import Byte, TemporalSmoother
 
@@ -55,12 +56,16 @@ class Refiner:
         """
         if wanted.no_specks:
             alpha = self._specks.remove(alpha)
-        alpha = self._temporal.smooth(alpha, frame_rgba, time_ns, wanted.smoothing)
         movement = None
         if wanted.ahead_ms:
             movement = self._foresight.movement(alpha, frame_rgba, time_ns, wanted.ahead_ms)
-        if wanted.sharp_edges and not wanted.grow_px:
-            factors = self._edges.factors(alpha, frame_rgba)
+        is_guided = wanted.sharp_edges and not wanted.grow_px
+        small_rgba = halved(frame_rgba)
+        if is_guided:  # from here on at the size of the factors
+            alpha = halved(alpha)
+        alpha = self._temporal.smooth(alpha, small_rgba, time_ns, wanted.smoothing)
+        if is_guided:
+            factors = self._edges.factors(alpha, small_rgba)
             return to_half(factors if movement is None else move(factors, movement))
         alpha = grow(alpha, wanted.grow_px)
         return alpha if movement is None else move(alpha, movement)
