@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 MAX_GAP_S = 0.25  # between two frames; beyond it nothing can be said of the movement
 MAX_STEPS = 6.0  # how far ahead at most, in times between frames
-# How far around the person their movement is spread, in pixels of the mask; measured: the better of 21 and 41 up to
-# 1.2 frame widths per second.
-SPREAD_PX = 41
+# How far around the person their movement is spread, as a share of the width; measured: the better of .08 and .16 up
+# to 1.2 frame widths per second.
+SPREAD = 0.16
 LEAST_WEIGHT = 1e-3
 
 Plane = NDArray[np.float32]
@@ -46,12 +46,23 @@ class Foresight:
         if before is None or before.shape != grey.shape or not 0.0 < gap_s <= MAX_GAP_S:
             return None
         back = np.asarray(self._flow.calc(grey, before, np.zeros((*grey.shape, 2), np.float32)), np.float32)
-        weight = alpha.astype(np.float32) * np.float32(1 / 255)
-        window = (SPREAD_PX, SPREAD_PX)
-        spread = np.asarray(cv2.blur(back * weight[:, :, None], window), np.float32)
-        spread /= (np.asarray(cv2.blur(weight, window), np.float32) + np.float32(LEAST_WEIGHT))[:, :, None]
+        spread = spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255))
         spread *= np.float32(-min(ahead_ms / 1e3 / gap_s, MAX_STEPS))
         return spread
+
+
+def spread_over(flow: Plane, weight: Plane) -> Plane:
+    """The person's flow, averaged and carried outward: of a flow HxWx2 and how much of each pixel is hers, 0 to 1.
+
+    Where she is nowhere near it is her mean one, or 0 without a person.
+    """
+    side_px = max(round(SPREAD * weight.shape[1]), 1)
+    window = (side_px, side_px)
+    hers = flow * weight[:, :, None]
+    mean = hers.sum((0, 1)) / max(float(weight.sum()), 1.0)
+    spread = np.asarray(cv2.blur(hers, window), np.float32) + mean * np.float32(LEAST_WEIGHT)
+    spread /= (np.asarray(cv2.blur(weight, window), np.float32) + np.float32(LEAST_WEIGHT))[:, :, None]
+    return cast(Plane, spread)
 
 
 def move(mask: NDArray[Value], movement: Plane) -> NDArray[Value]:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bridge.frame_slots import Frame, FrameReader
 from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES, FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
@@ -28,16 +30,18 @@ SWITCH_WITHIN_S = 5.0
 
 
 class Stream:
-    """For the loop's thread. ``asked`` is what OBS asked for last, ``wish`` the same with a model's name where OBS left
-    the choice to us; ``network`` is what runs, perhaps another."""
+    """For the loop's thread, but for ``fill``. ``asked`` is what OBS asked for last, ``wish`` the same with a model's
+    name where OBS left the choice to us; ``network`` is what runs, perhaps another."""
 
     def __init__(self, stream_id: int, segment: Segment, wish: Wish) -> None:
         self.id = stream_id
         self.asked = self.wish = wish
         self.waits = False  # for what it asked for last
         self._segment = segment
-        self._frames = FrameReader(segment)
+        self._frames, self._frames_to_fill = FrameReader(segment), FrameReader(segment)
         self._masks = MaskWriter(segment)
+        self._publishing, self._filling = threading.Lock(), threading.Lock()
+        self._published_id = 0
         self._status = StatusWriter(segment)
         self._segmenter: Segmenter | None = None
         self._outgoing: Segmenter | None = None  # until OBS sends frames of the new network's size
@@ -58,13 +62,13 @@ class Stream:
         is_ours = self.asked.model == AUTOMATIC and self.wish.model != AUTOMATIC
         return f"{AUTOMATIC}:{self.wish.title}" if is_ours else self.wish.title
 
-    def turn(self) -> None:
+    def turn(self, is_behind: bool) -> None:
         """One turn of the loop: a mask if there is a new frame, a sign of life. Raises as ``serve`` does."""
-        self.serve()
+        self.serve(is_behind)
         self.beat()
 
-    def serve(self) -> None:
-        """Take the newest frame, find the person, publish the mask.
+    def serve(self, is_behind: bool) -> None:
+        """Take the newest frame, find the person, publish the mask; if the loop ``is_behind``, let ``fill`` have it.
 
         Raises BridgeError for a segment that misbehaves, InferenceError for a network that fails.
         """
@@ -84,24 +88,46 @@ class Stream:
             self._outgoing = None
             self._status.take_in_hand(0)
             return
+        if is_behind:
+            segmenter.refer(picture_of(frame), frame.capture_ns)
         self._publish(frame, result)
         self._status.take_in_hand(0)
         self._note(frame, result)
 
+    def fill(self) -> None:
+        """Publish a mask of the newest frame without inference, if the loop has not: an earlier mask, carried there.
+
+        For a thread of its own, while the loop is at an inference. Raises as ``serve`` does.
+        """
+        with self._filling:
+            segmenter = self._segmenter
+            frame = self._frames_to_fill.take_newest(self._published_id) if segmenter else None
+            if segmenter is None or frame is None:
+                return
+            result = segmenter.carry(picture_of(frame), frame.capture_ns, wanted_of(frame))
+            if result is not None:
+                self._publish(frame, result)
+
     def _publish(self, frame: Frame, result: Segmented) -> None:
+        """Publish a mask, unless OBS has one of this frame or of a later one."""
         mask = result.mask
-        self._masks.publish(
-            mask.data,
-            mask.shape[1],
-            mask.shape[0],
-            mask.strides[0],
-            frame.frame_id,
-            frame.capture_ns,
-            result.prepare_ms,
-            result.infer_ms,
-            result.refine_ms,
-            FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
-        )
+        with self._publishing:
+            if frame.frame_id <= self._published_id:
+                return
+            self._published_id = frame.frame_id
+            self._masks.publish(
+                mask.data,
+                mask.shape[1],
+                mask.shape[0],
+                mask.strides[0],
+                frame.frame_id,
+                frame.capture_ns,
+                result.prepare_ms,
+                result.infer_ms,
+                result.refine_ms,
+                FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
+            )
+        self._timings.published(time.monotonic())
 
     def _segmenter_for(self, frame: Frame) -> Segmenter | None:
         """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
@@ -116,10 +142,9 @@ class Stream:
 
     def _note(self, frame: Frame, result: Segmented) -> None:
         if result.is_repeat:
-            self._timings.repeat(time.monotonic())
             return
         round_trip_ms = max(time.monotonic_ns() - frame.capture_ns, 0) / 1e6
-        self._timings.add(time.monotonic(), result.prepare_ms, result.infer_ms, result.refine_ms, round_trip_ms)
+        self._timings.add(result.prepare_ms, result.infer_ms, result.refine_ms, round_trip_ms)
 
     def beat(self) -> None:
         """Show that the loop turns; bring the figures up to date four times a second."""
@@ -186,12 +211,21 @@ class Stream:
     def close(self) -> None:
         """Let go of the segment. May be called twice."""
         self._segmenter = self._outgoing = None
-        self._segment.close()
+        with self._filling:
+            self._segment.close()
 
 
 def segment(segmenter: Segmenter, frame: Frame) -> Segmented:
     """The mask of a frame as the frame asks for it; raises InferenceError."""
-    frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
+    return segmenter.segment(picture_of(frame), frame.capture_ns, wanted_of(frame))
+
+
+def picture_of(frame: Frame) -> NDArray[np.uint8]:
+    """A frame's pixels, HxWx4 uint8 RGBA."""
+    return view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
+
+
+def wanted_of(frame: Frame) -> Refinement:
+    """What a frame asks of its mask."""
     sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
-    wanted = Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
-    return segmenter.segment(frame_rgba, frame.capture_ns, wanted)
+    return Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
