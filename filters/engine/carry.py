@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .foresight import Plane, Value, move, spread_over
+from .memory import CUT_DIFFERENCE
 
 # The longer side of the pictures that the flow is sought in; as good as twice as long a side, in a third of the time.
 FLOW_SIDE_PX = 128
+MAX_AGE_S = 1.0  # an older mask says nothing about this frame
 KEPT_STEPS = 128  # of the path, in frames: more than the slowest network takes
 
 Byte = NDArray[np.uint8]
@@ -46,12 +48,16 @@ class Carrier:
 
     def carried(self, frame_rgba: Byte, time_ns: int, ahead_ms: float = 0.0) -> Byte | None:
         """The newest reference's mask, where the person is in a frame captured at ``time_ns``, or ``ahead_ms`` later;
-        None without a reference of this frame's size."""
+        None without a reference of this frame's size, after a second, and at a cut to another picture."""
         reference = self._reference
         if reference is None or reference.frame_rgba.shape != frame_rgba.shape:
             return None
+        if not 0 <= time_ns - reference.time_ns <= MAX_AGE_S * 1e9:
+            return None
         flow_size = small_size(frame_rgba)
         grey, grey_before = (small_grey(each, flow_size) for each in (frame_rgba, reference.frame_rgba))
+        if cv2.mean(cv2.absdiff(grey, grey_before))[0] > CUT_DIFFERENCE:
+            return None
         weight = cv2.resize(reference.alpha, flow_size, interpolation=cv2.INTER_AREA).astype(np.float32)
         weight *= np.float32(1 / 255)
         start = self._path.setdefault(reference.time_ns, self._position(reference.time_ns))

@@ -7,34 +7,9 @@ ONNX Runtime and OpenCV let Python's lock go, so both run at once. A network tha
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 
 from .stream import Stream
-
-# From this share of its time on that the loop is busy, frames are missed; and how long it looks back.
-BEHIND, LOOKS_BACK_S = 0.85, 0.5
-
-
-class Load:
-    """How much of its time the loop is busy. For the loop's thread."""
-
-    def __init__(self) -> None:
-        self._share = 0.0
-        self._begin_s = self._end_s = time.monotonic()
-
-    def begin(self) -> bool:
-        """The loop begins to work; returns whether it is behind."""
-        self._begin_s = time.monotonic()
-        return self._share > BEHIND
-
-    def end(self) -> None:
-        """The loop has nothing more to do for now."""
-        now_s = time.monotonic()
-        whole_s = max(now_s - self._end_s, 1e-6)
-        weight = min(whole_s / LOOKS_BACK_S, 1.0)
-        self._share += weight * ((now_s - self._begin_s) / whole_s - self._share)
-        self._end_s = now_s
 
 
 class Filler:

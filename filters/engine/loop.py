@@ -16,7 +16,7 @@ from ..bridge.segment import Segment
 from .automatic import USUAL_FPS, Answer, Automatic, Question
 from .control import BadLine, Command, ControlLine, End, Item, News
 from .events import Events
-from .filler import Filler, Load
+from .filler import Filler
 from .guess import in_words
 from .library import Library, Outcome, Wish, expected_size
 from .network import InferenceError, Loaded
@@ -37,7 +37,6 @@ class Engine:
         self._library = Library(control, self._on_loaded, self._on_step)
         self._automatic = Automatic(control, self._on_answer, self._on_measuring)
         self._fps = USUAL_FPS
-        self._load = Load()
         self._filler = Filler(lambda: list(self._streams.values()), self._on_fill_failed)
         control.on_wake = self._filler.frame_came
 
@@ -53,12 +52,11 @@ class Engine:
         """Wait for news, obey, and serve each stream its newest frame; False when the control line has ended."""
         if not self._obey(self._control.wait(IDLE_S)):
             return False
-        is_behind = self._load.begin()
-        self._filler.want(is_behind)
-        for stream in self._in_turn():
-            self._guard(stream, functools.partial(stream.turn, is_behind))
+        streams = self._in_turn()
+        self._filler.want(any(stream.is_behind for stream in streams))
+        for stream in streams:
+            self._guard(stream, stream.turn)
         self._filler.want(False)
-        self._load.end()
         return True
 
     def _in_turn(self) -> list[Stream]:

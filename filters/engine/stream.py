@@ -25,6 +25,8 @@ from .refine import Refinement
 from .timings import Timings
 
 STATUS_INTERVAL_S = 0.25
+# Of the frames that the network takes, the share before which it missed some; and the weight of each in that mean.
+BEHIND, MISSED_WEIGHT = 0.3, 0.1
 # A hidden source sends no frame that would end a switch; its old network must not stay in memory for it.
 SWITCH_WITHIN_S = 5.0
 
@@ -42,6 +44,7 @@ class Stream:
         self._masks = MaskWriter(segment)
         self._publishing, self._filling = threading.Lock(), threading.Lock()
         self._published_id = 0
+        self._missing = 0.0
         self._status = StatusWriter(segment)
         self._segmenter: Segmenter | None = None
         self._outgoing: Segmenter | None = None  # until OBS sends frames of the new network's size
@@ -57,24 +60,30 @@ class Stream:
         return self._segmenter.network if self._segmenter else None
 
     @property
+    def is_behind(self) -> bool:
+        """Whether the network misses so many frames that earlier masks are to be carried to them."""
+        return self._missing > BEHIND
+
+    @property
     def title(self) -> str:
         """What the status calls the model."""
         is_ours = self.asked.model == AUTOMATIC and self.wish.model != AUTOMATIC
         return f"{AUTOMATIC}:{self.wish.title}" if is_ours else self.wish.title
 
-    def turn(self, is_behind: bool) -> None:
+    def turn(self) -> None:
         """One turn of the loop: a mask if there is a new frame, a sign of life. Raises as ``serve`` does."""
-        self.serve(is_behind)
+        self.serve()
         self.beat()
 
-    def serve(self, is_behind: bool) -> None:
-        """Take the newest frame, find the person, publish the mask; if the loop ``is_behind``, let ``fill`` have it.
+    def serve(self) -> None:
+        """Take the newest frame, find the person, publish the mask.
 
         Raises BridgeError for a segment that misbehaves, InferenceError for a network that fails.
         """
         frame = self._frames.take_newest(self._last_frame_id) if self._segmenter else None
         if frame is None:
             return
+        self._missing += MISSED_WEIGHT * ((frame.frame_id > self._last_frame_id + 1) - self._missing)
         self._last_frame_id = frame.frame_id
         segmenter = self._segmenter_for(frame)
         if segmenter is None:
@@ -88,7 +97,7 @@ class Stream:
             self._outgoing = None
             self._status.take_in_hand(0)
             return
-        if is_behind:
+        if self.is_behind:
             segmenter.refer(picture_of(frame), frame.capture_ns)
         self._publish(frame, result)
         self._status.take_in_hand(0)
@@ -100,7 +109,7 @@ class Stream:
         For a thread of its own, while the loop is at an inference. Raises as ``serve`` does.
         """
         with self._filling:
-            segmenter = self._segmenter
+            segmenter = self._segmenter if self.is_behind else None
             frame = self._frames_to_fill.take_newest(self._published_id) if segmenter else None
             if segmenter is None or frame is None:
                 return

@@ -4,33 +4,9 @@
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from background_filter.filters.engine.foresight import Foresight, move
-
-SIZE = (256, 144)
-FRAME_NS = 33_333_333
-FRAME_MS = FRAME_NS / 1e6
-
-
-def scene(x: float, noise_seed: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A textured person at x before a textured room: alpha HxW and frame HxWx4, uint8."""
-    rng = np.random.default_rng(5)
-    room = cv2.resize(rng.integers(0, 256, (18, 32, 3), np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
-    person = cv2.resize(rng.integers(0, 256, (30, 30, 3), np.uint8), (120, 120), interpolation=cv2.INTER_CUBIC)
-    shape = np.zeros((120, 120), np.uint8)
-    cv2.ellipse(shape, (60, 70), (50, 48), 0, 0, 360, 255, -1)
-    place = np.array([[1, 0, x], [0, 1, 20]], np.float32)
-    alpha = np.asarray(cv2.warpAffine(shape, place, SIZE), np.uint8)
-    cover = alpha[:, :, None] / 255
-    picture = cv2.warpAffine(person, place, SIZE) * cover + room * (1 - cover)
-    if noise_seed is not None:
-        picture += np.random.default_rng(noise_seed).normal(0, 2, picture.shape)
-    return alpha, np.dstack([picture.clip(0, 255).astype(np.uint8), np.full(SIZE[::-1], 255, np.uint8)])
-
-
-def mad(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    return float(np.abs(one.astype(int) - other).mean() / 255)
+from background_filter.tests.engine.moving import FRAME_MS, FRAME_NS, SIZE, mad, scene
 
 
 @pytest.mark.parametrize("step_px", [-5.0, 2.0, 8.0])
