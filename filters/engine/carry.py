@@ -8,6 +8,7 @@ carries before have found it.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, cast
 
 import cv2
@@ -19,6 +20,7 @@ from .memory import CUT_DIFFERENCE
 
 # The longer side of the pictures that the flow is sought in; as good as twice as long a side, in a third of the time.
 FLOW_SIDE_PX = 128
+MAX_AHEAD_MS = 100.0  # nobody goes on evenly for longer
 MAX_AGE_S = 1.0  # an older mask says nothing about this frame
 KEPT_STEPS = 128  # of the path, in frames: more than the slowest network takes
 
@@ -68,7 +70,7 @@ class Carrier:
         here = move(weight, -back)
         forth = -spread_over(back, here)
         self._note(time_ns, start - np.asarray((back * here[:, :, None]).sum((0, 1)) / max(float(here.sum()), 1.0)))
-        return move(reference.alpha, forth + self._velocity * np.float32(ahead_ms * 1e6))
+        return move(reference.alpha, forth + self._velocity * np.float32(min(ahead_ms, MAX_AHEAD_MS) * 1e6))
 
     def _position(self, time_ns: int) -> Plane:
         """Where the person was or will be, as far as is known."""
@@ -102,15 +104,19 @@ def small_grey(frame_rgba: Byte, size: tuple[int, int]) -> Byte:
     return np.asarray(cv2.cvtColor(small_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
 
 
-def shift_by(shift: Plane, plane: NDArray[Value]) -> NDArray[Value]:
+def shift_by(shift: Plane, plane: NDArray[Value], border: int = cv2.BORDER_REPLICATE) -> NDArray[Value]:
     """A picture, moved right and down by two numbers of pixels."""
     way = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
-    moved = cv2.warpAffine(plane, way, plane.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(plane, way, plane.shape[1::-1], borderMode=border)
     return cast("NDArray[Value]", moved)
 
 
 def mismatch(shift: Plane, grey: Byte, grey_before: Byte, weight: Plane) -> float:
-    """How much a picture differs from an earlier one that is shifted, where the earlier one's person lies then."""
+    """How much a picture differs from an earlier one that is shifted, where the earlier person lies then; infinite
+    when most of her would lie outside."""
     difference = cv2.absdiff(grey, shift_by(shift, grey_before))
-    there = shift_by(shift, weight)
-    return float(np.multiply(difference, there, dtype=np.float32).sum() / max(float(there.sum()), 1.0))
+    there = shift_by(shift, weight, cv2.BORDER_CONSTANT)
+    share = float(there.sum())
+    if share <= float(weight.sum()) / 2:
+        return math.inf
+    return float(np.multiply(difference, there, dtype=np.float32).sum()) / share
