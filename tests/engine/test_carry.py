@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from background_filter.filters.engine.carry import KEPT_STEPS, MAX_AGE_S, Carrier, Reference
+from background_filter.filters.engine.carry import MAX_AGE_S, Carrier, Reference
 from background_filter.tests.engine.moving import FRAME_MS, FRAME_NS, mad, scene
 
 LATE = 6  # frames that the network takes
@@ -82,13 +82,3 @@ def test_nobody_is_carried_nowhere() -> None:
     carrier.refer(Reference(np.zeros(frame_rgba.shape[:2], np.uint8), frame_rgba, 0))
     carried: NDArray[np.uint8] | None = carrier.carried(later_rgba, FRAME_NS)
     assert carried is not None and not carried.any()
-
-
-def test_the_path_is_forgotten_by_and_by() -> None:
-    carrier = Carrier()
-    alpha, frame_rgba = scene(60)
-    for number in range(KEPT_STEPS + 20):
-        if number % 10 == 0:
-            carrier.refer(Reference(alpha, frame_rgba, number * FRAME_NS))
-        assert carrier.carried(frame_rgba, number * FRAME_NS) is not None
-    assert len(carrier._path) <= KEPT_STEPS
