@@ -136,7 +136,6 @@ class Stream:
                 result.refine_ms,
                 FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
             )
-        self._timings.published(time.monotonic())
 
     def _segmenter_for(self, frame: Frame) -> Segmenter | None:
         """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
@@ -151,9 +150,10 @@ class Stream:
 
     def _note(self, frame: Frame, result: Segmented) -> None:
         if result.is_repeat:
+            self._timings.repeat(time.monotonic())
             return
         round_trip_ms = max(time.monotonic_ns() - frame.capture_ns, 0) / 1e6
-        self._timings.add(result.prepare_ms, result.infer_ms, result.refine_ms, round_trip_ms)
+        self._timings.add(time.monotonic(), result.prepare_ms, result.infer_ms, result.refine_ms, round_trip_ms)
 
     def beat(self) -> None:
         """Show that the loop turns; bring the figures up to date four times a second."""

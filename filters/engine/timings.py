@@ -17,12 +17,13 @@ class Timings:
         self._rows: deque[tuple[float, ...]] = deque(maxlen=SAMPLES)
         self._times_s: deque[float] = deque()
 
-    def add(self, prepare_ms: float, infer_ms: float, refine_ms: float, round_trip_ms: float) -> None:
-        """Note what a mask cost that was inferred."""
+    def add(self, now_s: float, prepare_ms: float, infer_ms: float, refine_ms: float, round_trip_ms: float) -> None:
+        """Note one mask, published at ``now_s`` (monotonic)."""
         self._rows.append((prepare_ms, infer_ms, refine_ms, round_trip_ms))
+        self._times_s.append(now_s)
 
-    def published(self, now_s: float) -> None:
-        """Note that a mask, inferred or not, was published at ``now_s`` (monotonic). From any thread."""
+    def repeat(self, now_s: float) -> None:
+        """Note a mask that was published but not inferred: it counts, what it cost says nothing."""
         self._times_s.append(now_s)
 
     def fields(self, now_s: float) -> dict[str, float]:
