@@ -8,6 +8,7 @@ picture is half theirs and half the room's, and would leave a part of the mask b
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar, cast
 
 import cv2
@@ -15,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_GAP_S = 0.25  # between two frames; beyond it nothing can be said of the movement
-MAX_STEPS = 6.0  # how far ahead at most, in times between frames
+MAX_STEPS = 6  # how far ahead at most
+# A new picture may come this much too early to be expected, in steps; and this late it does not come any more.
+EARLY_STEPS, LATE_STEPS = 0.25, 1.5
 # How far around the person their movement is spread, as a share of the width; measured: the better of .08 and .16 up
 # to 1.2 frame widths per second.
 SPREAD = 0.16
@@ -26,12 +29,17 @@ Value = TypeVar("Value", np.uint8, np.float32)
 
 
 class Foresight:
-    """The memory of one stream. For one thread."""
+    """The memory of one stream. For one thread.
+
+    A camera is often slower than the canvas, and then frames are repeated. So the person is moved in whole steps, from
+    one new picture to the next, and only as many as there will be new pictures.
+    """
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._grey: NDArray[np.uint8] | None = None
+        self._grey: NDArray[np.uint8] | None = None  # the newest picture that is not like the one before it
         self._time_ns = 0
+        self._step: tuple[float, Plane] | None = None  # between the newest two: seconds, and the movement
 
     def movement(
         self, alpha: NDArray[np.uint8], frame_rgba: NDArray[np.uint8], time_ns: int, ahead_ms: float
@@ -40,15 +48,26 @@ class Foresight:
 
         ``alpha`` HxW uint8 and ``frame_rgba`` HxWx4 uint8 belong together; the frame was captured at ``time_ns``.
         """
-        before, gap_s = self._grey, (time_ns - self._time_ns) / 1e9
-        self._grey = grey = np.asarray(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
-        self._time_ns = time_ns
-        if before is None or before.shape != grey.shape or not 0.0 < gap_s <= MAX_GAP_S:
+        grey = np.asarray(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
+        if self._grey is None or not np.array_equal(grey, self._grey):
+            self._step = self._new_step(alpha, grey, time_ns)
+            self._grey, self._time_ns = grey, time_ns
+        if self._step is None:
+            return None
+        step_s, movement = self._step
+        since_s = (time_ns - self._time_ns) / 1e9
+        if since_s > step_s * LATE_STEPS:  # the source has stopped
+            return None
+        steps = min(math.floor((since_s + ahead_ms / 1e3) / step_s + EARLY_STEPS), MAX_STEPS)
+        return movement * np.float32(steps) if steps else None
+
+    def _new_step(self, alpha: NDArray[np.uint8], grey: NDArray[np.uint8], time_ns: int) -> tuple[float, Plane] | None:
+        """The movement from the newest picture so far to this one, if there is one and not too old."""
+        before, step_s = self._grey, (time_ns - self._time_ns) / 1e9
+        if before is None or before.shape != grey.shape or not 0.0 < step_s <= MAX_GAP_S:
             return None
         back = np.asarray(self._flow.calc(grey, before, np.zeros((*grey.shape, 2), np.float32)), np.float32)
-        spread = spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255))
-        spread *= np.float32(-min(ahead_ms / 1e3 / gap_s, MAX_STEPS))
-        return spread
+        return step_s, -spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255))
 
 
 def spread_over(flow: Plane, weight: Plane) -> Plane:

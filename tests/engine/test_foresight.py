@@ -21,6 +21,27 @@ def test_a_mask_is_moved_to_where_an_even_movement_leads(step_px: float) -> None
     assert mad(move(alpha, movement), later) < 0.25 * mad(alpha, later)
 
 
+@pytest.mark.parametrize("jitter_ns", [0, 3_000_000])
+def test_of_a_camera_at_half_the_rate_each_repeated_frame_is_followed_by_a_step(jitter_ns: int) -> None:
+    foresight = Foresight()
+    moved_by = []
+    for number in range(8):
+        alpha, frame_rgba = scene(60 + 6 * (number // 2), number // 2)
+        time_ns = (number + 1) * FRAME_NS + jitter_ns * (-1) ** (number // 3)
+        movement = foresight.movement(alpha, frame_rgba, time_ns, FRAME_MS)
+        moved_by.append(0.0 if movement is None else float(movement[alpha > 127][:, 0].mean()))
+    assert moved_by[2::2] == [0.0] * 3  # a new picture is shown twice
+    assert moved_by[3::2] == pytest.approx([6.0] * 3, abs=0.6)
+
+
+def test_a_source_that_stops_stops_its_mask() -> None:
+    foresight = Foresight()
+    for number in range(2):
+        alpha, frame_rgba = scene(60 + 6 * number, number)
+        assert (foresight.movement(alpha, frame_rgba, (number + 1) * FRAME_NS, FRAME_MS) is None) == (number == 0)
+    assert foresight.movement(alpha, frame_rgba, 4 * FRAME_NS, FRAME_MS) is None
+
+
 def test_factors_of_half_the_size_move_alike() -> None:
     foresight = Foresight()
     for number in range(2):
