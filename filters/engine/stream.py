@@ -26,7 +26,7 @@ from .timings import Timings
 
 STATUS_INTERVAL_S = 0.25
 # Of the frames that the network takes, the share before which it missed some; and the weight of each in that mean.
-BEHIND, MISSED_WEIGHT = 0.3, 0.1
+BEHIND, MISSED_WEIGHT = 0.1, 0.05
 # A hidden source sends no frame that would end a switch; its old network must not stay in memory for it.
 SWITCH_WITHIN_S = 5.0
 

@@ -48,10 +48,10 @@ def slow_colour_key_model(path: Path, size: tuple[int, int] = SIZE) -> Path:
     again = numpy_helper.from_array(np.zeros((32, 32, 3, 3), np.float32), "again")
     last = numpy_helper.from_array(np.zeros((1, 32, 1, 1), np.float32), "last")
     nodes = [helper.make_node("Conv", ["image", "first"], ["work0"], pads=[1] * 4)]
-    for number in range(10):
+    for number in range(16):
         nodes.append(helper.make_node("Conv", [f"work{number}", "again"], [f"work{number + 1}"], pads=[1] * 4))
     nodes += [
-        helper.make_node("Conv", ["work10", "last"], ["nothing"]),
+        helper.make_node("Conv", ["work16", "last"], ["nothing"]),
         helper.make_node("Conv", ["image", "weights", "bias"], ["key"]),
         helper.make_node("Add", ["key", "nothing"], ["sum"]),
         helper.make_node("Clip", ["sum", "zero", "one"], ["alpha"]),
