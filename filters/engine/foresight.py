@@ -9,6 +9,8 @@ picture is half theirs and half the room's, and would leave a part of the mask b
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from typing import TypeVar, cast
 
 import cv2
@@ -19,6 +21,7 @@ MAX_GAP_S = 0.25  # between two frames; beyond it nothing can be said of the mov
 MAX_STEPS = 6  # how far ahead at most
 # A new picture may come this much too early to be expected, in steps; and this late it does not come any more.
 EARLY_STEPS, LATE_STEPS = 0.25, 1.5
+KEPT_STEPS = 7  # one that is longer or shorter says nothing about the next
 # How far around the person their movement is spread, as a share of the width; measured: the better of .08 and .16 up
 # to 1.2 frame widths per second.
 SPREAD = 0.16
@@ -39,7 +42,8 @@ class Foresight:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._grey: NDArray[np.uint8] | None = None  # the newest picture that is not like the one before it
         self._time_ns = 0
-        self._step: tuple[float, Plane] | None = None  # between the newest two: seconds, and the movement
+        self._velocity: Plane | None = None  # from the one before it, in pixels per second
+        self._steps_s: deque[float] = deque(maxlen=KEPT_STEPS)  # times between new pictures
 
     def movement(
         self, alpha: NDArray[np.uint8], frame_rgba: NDArray[np.uint8], time_ns: int, ahead_ms: float
@@ -50,24 +54,26 @@ class Foresight:
         """
         grey = np.asarray(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
         if self._grey is None or not np.array_equal(grey, self._grey):
-            self._step = self._new_step(alpha, grey, time_ns)
+            self._velocity = self._new_velocity(alpha, grey, time_ns)
             self._grey, self._time_ns = grey, time_ns
-        if self._step is None:
+        if self._velocity is None:
             return None
-        step_s, movement = self._step
+        step_s = statistics.median(self._steps_s)
         since_s = (time_ns - self._time_ns) / 1e9
         if since_s > step_s * LATE_STEPS:  # the source has stopped
             return None
         steps = min(math.floor((since_s + ahead_ms / 1e3) / step_s + EARLY_STEPS), MAX_STEPS)
-        return movement * np.float32(steps) if steps else None
+        return self._velocity * np.float32(steps * step_s) if steps else None
 
-    def _new_step(self, alpha: NDArray[np.uint8], grey: NDArray[np.uint8], time_ns: int) -> tuple[float, Plane] | None:
-        """The movement from the newest picture so far to this one, if there is one and not too old."""
+    def _new_velocity(self, alpha: NDArray[np.uint8], grey: NDArray[np.uint8], time_ns: int) -> Plane | None:
+        """That between the newest picture so far and this one, if there is one and not too old."""
         before, step_s = self._grey, (time_ns - self._time_ns) / 1e9
         if before is None or before.shape != grey.shape or not 0.0 < step_s <= MAX_GAP_S:
+            self._steps_s.clear()
             return None
+        self._steps_s.append(step_s)
         back = np.asarray(self._flow.calc(grey, before, np.zeros((*grey.shape, 2), np.float32)), np.float32)
-        return step_s, -spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255))
+        return spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255)) * np.float32(-1 / step_s)
 
 
 def spread_over(flow: Plane, weight: Plane) -> Plane:
