@@ -42,7 +42,7 @@ class Foresight:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._grey: NDArray[np.uint8] | None = None  # the newest picture that is not like the one before it
         self._time_ns = 0
-        self._velocity: Plane | None = None  # from the one before it, in pixels per second
+        self._movement: Plane | None = None  # from the one before it
         self._steps_s: deque[float] = deque(maxlen=KEPT_STEPS)  # times between new pictures
 
     def movement(
@@ -54,18 +54,19 @@ class Foresight:
         """
         grey = np.asarray(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
         if self._grey is None or not np.array_equal(grey, self._grey):
-            self._velocity = self._new_velocity(alpha, grey, time_ns)
+            self._movement = self._new_movement(alpha, grey, time_ns)
             self._grey, self._time_ns = grey, time_ns
-        if self._velocity is None:
+        if self._movement is None:
             return None
         step_s = statistics.median(self._steps_s)
         since_s = (time_ns - self._time_ns) / 1e9
         if since_s > step_s * LATE_STEPS:  # the source has stopped
             return None
         steps = min(math.floor((since_s + ahead_ms / 1e3) / step_s + EARLY_STEPS), MAX_STEPS)
-        return self._velocity * np.float32(steps * step_s) if steps else None
+        steps_before = max(round(self._steps_s[-1] / step_s), 1)
+        return self._movement * np.float32(steps / steps_before) if steps else None
 
-    def _new_velocity(self, alpha: NDArray[np.uint8], grey: NDArray[np.uint8], time_ns: int) -> Plane | None:
+    def _new_movement(self, alpha: NDArray[np.uint8], grey: NDArray[np.uint8], time_ns: int) -> Plane | None:
         """That between the newest picture so far and this one, if there is one and not too old."""
         before, step_s = self._grey, (time_ns - self._time_ns) / 1e9
         if before is None or before.shape != grey.shape or not 0.0 < step_s <= MAX_GAP_S:
@@ -73,7 +74,7 @@ class Foresight:
             return None
         self._steps_s.append(step_s)
         back = np.asarray(self._flow.calc(grey, before, np.zeros((*grey.shape, 2), np.float32)), np.float32)
-        return spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255)) * np.float32(-1 / step_s)
+        return -spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255))
 
 
 def spread_over(flow: Plane, weight: Plane) -> Plane:

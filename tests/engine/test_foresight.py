@@ -34,6 +34,15 @@ def test_of_a_camera_at_half_the_rate_each_repeated_frame_is_followed_by_a_step(
     assert moved_by[3::2] == pytest.approx([6.0] * 3, abs=0.6)
 
 
+def test_a_picture_that_was_missed_makes_the_next_step_no_longer() -> None:
+    foresight = Foresight()
+    for place in (0, 1, 2, 3, 5):
+        alpha, frame_rgba = scene(50 + 5 * place, place)
+        movement = foresight.movement(alpha, frame_rgba, (place + 1) * FRAME_NS, FRAME_MS)
+    assert movement is not None
+    assert float(movement[alpha > 127][:, 0].mean()) == pytest.approx(5, abs=0.5)
+
+
 def test_a_source_that_stops_stops_its_mask() -> None:
     foresight = Foresight()
     for number in range(2):
