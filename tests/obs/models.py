@@ -39,26 +39,6 @@ def colour_key_model(path: Path, size: tuple[int, int]) -> Path:
     return _save(path, [weights, bias, *ends], nodes, size)
 
 
-def slow_colour_key_model(path: Path, size: tuple[int, int] = SIZE) -> Path:
-    """The same, after work that changes nothing: some 100 ms on a laptop's core."""
-    weights = numpy_helper.from_array(np.array([4.0, 0.0, -4.0], np.float32).reshape(1, 3, 1, 1), "weights")
-    bias = numpy_helper.from_array(np.array([1.5], np.float32), "bias")
-    ends = [numpy_helper.from_array(np.array(end, np.float32), name) for name, end in (("zero", 0), ("one", 1))]
-    first = numpy_helper.from_array(np.zeros((32, 3, 3, 3), np.float32), "first")
-    again = numpy_helper.from_array(np.zeros((32, 32, 3, 3), np.float32), "again")
-    last = numpy_helper.from_array(np.zeros((1, 32, 1, 1), np.float32), "last")
-    nodes = [helper.make_node("Conv", ["image", "first"], ["work0"], pads=[1] * 4)]
-    for number in range(16):
-        nodes.append(helper.make_node("Conv", [f"work{number}", "again"], [f"work{number + 1}"], pads=[1] * 4))
-    nodes += [
-        helper.make_node("Conv", ["work16", "last"], ["nothing"]),
-        helper.make_node("Conv", ["image", "weights", "bias"], ["key"]),
-        helper.make_node("Add", ["key", "nothing"], ["sum"]),
-        helper.make_node("Clip", ["sum", "zero", "one"], ["alpha"]),
-    ]
-    return _save(path, [weights, bias, *ends, first, again, last], nodes, size)
-
-
 def trusted_in(config: Path, model: Path) -> None:
     """Put ``model`` into the trust store of the configuration folder ``config``, as the user's button does."""
     with mock.patch.dict(os.environ, {"OBS_BACKGROUND_FILTER_CONFIG": str(config)}):

@@ -9,7 +9,6 @@ import pytest
 
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.tests.obs.harness import Filter, media_source, read_frames
-from background_filter.tests.obs.models import slow_colour_key_model, trusted_in
 from background_filter.tests.obs.support import (
     CAMERA,
     FILTER_ID,
@@ -92,25 +91,3 @@ def test_without_delay_the_mask_is_moved_to_where_she_is(tmp_path: Path, default
     stays = [iou(masks[index - 1], masks[index]) for index, _ in shown]
     assert len(fits) > 30
     assert 1 - np.median(fits) < 0.5 * (1 - np.median(stays)), (np.median(fits), np.median(stays))
-
-
-def test_a_slow_network_s_masks_are_carried_to_every_frame(tmp_path: Path) -> None:
-    fps = 15  # that the software renderer holds
-    model = slow_colour_key_model(tmp_path / "slow.onnx")
-    trusted_in(tmp_path, model)
-    clip_bgr = swinging_clip(tmp_path / "swing.mkv", 0.3, fps)
-    camera = media_source(CAMERA, tmp_path / "swing.mkv", filters=[Filter("Room", FILTER_ID, PLAIN)])
-    settings = {"model": "own", "own_model_file": str(model)}
-    with filter_obs(tmp_path, [camera], settings, fps=fps) as obs:
-        wait_for_mask(obs)
-        obs.record(3.0)  # until the network has been found slow
-        recorded_bgr = read_frames(obs.record(4.0))
-    assert_clean_exit(obs)
-    # Whatever is not clearly more blue than red.
-    masks = [np.where(frame[..., 2] - frame[..., 0].astype(int) > -64, 255, 0).astype(np.uint8) for frame in clip_bgr]
-    sure = [cv2.erode(mask, np.ones((25, 25))) for mask in masks]
-    shown = [shown_index(frame, clip_bgr, sure) for frame in recorded_bgr[5:-5]]
-    assert np.mean(np.diff(shown) != 0) > 0.7  # the picture goes on
-    fits = [iou(shown_alpha(frame), masks[index]) for frame, index in zip(recorded_bgr[5:-5], shown, strict=True)]
-    held = [iou(masks[index - 4], masks[index]) for index in shown]
-    assert 1 - np.mean(fits) < 0.5 * (1 - np.mean(held)), (np.mean(fits), np.mean(held))
