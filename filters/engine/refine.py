@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .edges import EdgeGuide, to_half
-from .foresight import Foresight, move
+from .foresight import Foresight, Plane, move
+from .prepare import halved
 from .specks import SpeckRemover
-from .temporal import TemporalSmoother
+from .temporal import Byte, TemporalSmoother
 
 
 class Refinement(NamedTuple):
@@ -32,8 +33,10 @@ class Refiner:
     def __init__(self) -> None:
         self._specks = SpeckRemover()
         self._temporal = TemporalSmoother()
-        self._edges = EdgeGuide()
         self._foresight = Foresight()
+        self._finisher = Finisher()
+        self.alpha: Byte = np.empty((0, 0), np.uint8)
+        """The mask refined last, clean and smoothed, as ``Finisher`` takes it; not used again."""
 
     def refine(
         self,
@@ -44,15 +47,34 @@ class Refiner:
     ) -> NDArray[np.uint8] | NDArray[np.float16]:
         """The mask, refined; ``alpha`` HxW uint8 belongs to the HxWx4 uint8 frame captured at ``time_ns``.
 
-        Alpha HxW uint8, or with ``sharp_edges`` the factors of ``EdgeGuide`` as float16.
+        See ``Finisher`` for what comes out.
         """
         if wanted.no_specks:
             alpha = self._specks.remove(alpha)
-        alpha = self._temporal.smooth(alpha, frame_rgba, time_ns, wanted.smoothing)
         movement = None
         if wanted.ahead_ms:
             movement = self._foresight.movement(alpha, frame_rgba, time_ns, wanted.ahead_ms)
+        small_rgba = halved(frame_rgba)
+        if wanted.sharp_edges:  # from here on at the size of the factors
+            alpha = halved(alpha)
+        self.alpha = self._temporal.smooth(alpha, small_rgba, time_ns, wanted.smoothing)
+        return self._finisher.finish(self.alpha, small_rgba, wanted, movement)
+
+
+class Finisher:
+    """The last step, which remembers nothing; keeps buffers, so it is for one thread."""
+
+    def __init__(self) -> None:
+        self._edges = EdgeGuide()
+
+    def finish(
+        self, alpha: NDArray[np.uint8], small_rgba: NDArray[np.uint8], wanted: Refinement, movement: Plane | None = None
+    ) -> NDArray[np.uint8] | NDArray[np.float16]:
+        """A mask as it is drawn, of a smooth one (if ``wanted.sharp_edges``, ``halved``) and its frame, ``halved``.
+
+        Alpha uint8, or with sharp edges the factors of ``EdgeGuide`` as float16.
+        """
         if wanted.sharp_edges:
-            factors = self._edges.factors(alpha, frame_rgba)
+            factors = self._edges.factors(alpha, small_rgba)
             return to_half(factors if movement is None else move(factors, movement))
         return alpha if movement is None else move(alpha, movement)
