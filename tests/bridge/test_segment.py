@@ -126,7 +126,7 @@ def test_a_segment_that_others_may_open_is_refused(folder: Path) -> None:
     ("offset", "raw", "code", "params"),
     [
         (0, b"OBSBGFLU", "bridge.magic", {"expected": b"OBSBGFLT".hex(), "found": b"OBSBGFLU".hex()}),
-        (8, struct.pack("<Q", 1), "bridge.version", {"expected": 2, "found": 1}),
+        (8, struct.pack("<Q", 2), "bridge.version", {"expected": 3, "found": 2}),
         (16, struct.pack("<Q", 4096), "bridge.size", {"field": "total_size", "found": "4096"}),
         (24, struct.pack("<Q", 4), "bridge.size", {"field": "frame_slots", "expected": "3", "found": "4"}),
         (32, struct.pack("<Q", 2**63), "bridge.size", {"field": "mask_slots", "found": str(2**63)}),
