@@ -8,15 +8,23 @@ import time
 import numpy as np
 
 from ..bridge.frame_slots import Frame, FrameReader
-from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES, FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
+from ..bridge.layout import (
+    FLAG_ATTENTION,
+    FLAG_NO_SPECKS,
+    FLAG_SHARP_EDGES,
+    FORMAT_R8_ALPHA,
+    FORMAT_RGBA16F_FACTORS,
+)
 from ..bridge.mask_slots import MaskWriter
 from ..bridge.messages import AUTOMATIC
 from ..bridge.problems import Problem
+from ..bridge.region import has_room_for_two
 from ..bridge.segment import Segment
 from ..bridge.status import State, StatusWriter
+from .closer import Answer, AttentiveSegmenter, Closer
 from .library import Wish
 from .network import InferenceError, Network
-from .pipeline import Segmented, Segmenter
+from .pipeline import Segmented
 from .prepare import view_frame
 from .providers import DEVICES
 from .refine import Refinement
@@ -39,8 +47,8 @@ class Stream:
         self._frames = FrameReader(segment)
         self._masks = MaskWriter(segment)
         self._status = StatusWriter(segment)
-        self._segmenter: Segmenter | None = None
-        self._outgoing: Segmenter | None = None  # until OBS sends frames of the new network's size
+        self._segmenter: AttentiveSegmenter | None = None
+        self._outgoing: AttentiveSegmenter | None = None  # until OBS sends frames of the new network's size
         self._outgoing_until_s = 0.0
         self._last_frame_id = 0
         self._timings = Timings()
@@ -77,18 +85,19 @@ class Stream:
             return
         self._status.take_in_hand(frame.frame_id)
         try:
-            result = segment(segmenter, frame)
+            answer = segment(segmenter, frame)
         except InferenceError:
             if segmenter is not self._outgoing:
                 raise
             self._outgoing = None
             self._status.take_in_hand(0)
             return
-        self._publish(frame, result)
+        self._publish(frame, answer)
         self._status.take_in_hand(0)
-        self._note(frame, result)
+        self._note(frame, answer.segmented)
 
-    def _publish(self, frame: Frame, result: Segmented) -> None:
+    def _publish(self, frame: Frame, answer: Answer) -> None:
+        result = answer.segmented
         mask = result.mask
         self._masks.publish(
             mask.data,
@@ -101,9 +110,11 @@ class Stream:
             result.infer_ms,
             result.refine_ms,
             FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
+            answer.region,
+            answer.wanted,
         )
 
-    def _segmenter_for(self, frame: Frame) -> Segmenter | None:
+    def _segmenter_for(self, frame: Frame) -> AttentiveSegmenter | None:
         """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
         that tells the new one: the old network goes on with them, so that masks never stop."""
         size = frame.width, frame.height
@@ -156,7 +167,7 @@ class Stream:
         """Go on with this network; ``problem`` tells what about it is not as wished."""
         self.waits = False
         if network is not self.network:
-            self._outgoing, self._segmenter = self._segmenter, Segmenter(network)
+            self._outgoing, self._segmenter = self._segmenter, AttentiveSegmenter(network)
             self._outgoing_until_s = time.monotonic() + SWITCH_WITHIN_S
             self._timings = Timings()
         self._status.write(
@@ -189,9 +200,15 @@ class Stream:
         self._segment.close()
 
 
-def segment(segmenter: Segmenter, frame: Frame) -> Segmented:
+def segment(segmenter: AttentiveSegmenter, frame: Frame) -> Answer:
     """The mask of a frame as the frame asks for it; raises InferenceError."""
-    frame_rgba = view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
+    width, height, row_bytes = frame.width, frame.height, frame.row_bytes
+    frame_rgba = view_frame(frame.pixels, width, height, row_bytes)
     sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
     wanted = Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
-    return segmenter.segment(frame_rgba, frame.capture_ns, wanted)
+    attend = bool(frame.flags & FLAG_ATTENTION) and has_room_for_two(width, height)
+    closer = None
+    if not frame.region.is_whole:
+        below = memoryview(frame.pixels)[height * row_bytes :]
+        closer = Closer(frame.region, view_frame(below, width, height, row_bytes))
+    return segmenter.segment(frame_rgba, frame.capture_ns, wanted, attend, closer)
