@@ -99,7 +99,9 @@ class Composer:
         """The final alpha. ``feathered``: the feathered mask, or 0; ``linear``: the shader reads linear light."""
         if feathered:
             return MaskInput(feathered, ALPHA, (0.0, 1.0), settings.invert)
-        return MaskInput(self._mask_texture, mask_kind(frame, linear), settings.ramp(), settings.invert)
+        assert frame.mask  # as ``_upload`` has seen
+        kind, region = mask_kind(frame, linear), frame.mask.region
+        return MaskInput(self._mask_texture, kind, settings.ramp(), settings.invert, region)
 
     def _set_background(
         self, frame: KeptFrame, settings: FilterSettings, feathered: int, linear: bool, backdrop: Backdrop | None
@@ -167,11 +169,15 @@ class Composer:
         if self._feathered == wanted:
             return self._feathered_texture
         assert frame.mask  # as ``_upload`` has seen
-        width, height = (side * FEATHER_SCALE[frame.mask.pixel_format] for side in self._mask_shape[:2])
+        region, scale = frame.mask.region, FEATHER_SCALE[frame.mask.pixel_format]
+        width, height = (
+            min(round(side * scale / region.side), max(frame_side, side * scale))  # all of the frame, if not finer
+            for side, frame_side in zip(self._mask_shape[:2], (frame.width, frame.height), strict=True)
+        )
         ramped, across, down = self._feather_canvases
         effect, mask_texture = self._effect, self._mask_texture
         effect.set_texture("image", frame_texture)
-        MaskInput(mask_texture, mask_kind(frame, linear=False), settings.ramp()).set(effect)
+        MaskInput(mask_texture, mask_kind(frame, linear=False), settings.ramp(), region=region).set(effect)
         texture = ramped.draw(effect, b"Mask", mask_texture, width, height)
         effect.set_float("blur_sigma", FEATHER_TAPS / FEATHER_SIGMAS)
         for canvas, step_x, step_y in (
