@@ -38,9 +38,9 @@ VIDEO = (
     "first use installs FFmpeg's libraries into .venv-offline."
 )
 # What makes sense only live: here nothing is late, there is no picture without a mask, and what stands behind is named
-# by --background.
+# by --background. Looking closer is for pictures, too.
 BEHIND = ("background", "blur_strength", "background_color", "background_source", "background_fit", "invert")
-ONLY_LIVE = frozenset(("timing", "without_mask", *BEHIND))
+ONLY_LIVE = frozenset(("timing", "without_mask", "attention", *BEHIND))
 ALSO_CALLED = {"preview_mask": ["--mask"]}
 
 
@@ -49,6 +49,12 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="IN... [OUT]: pictures, folders, then OUT")
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="also a picture of all results, small")
     add_common_arguments(parser)
+    parser.add_argument(
+        "--attention",
+        action=argparse.BooleanOptionalAction,
+        default=DEFAULTS.attention,
+        help="look a second time, closer, where people are small (off)",
+    )
 
 
 def add_video_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +114,7 @@ def number_for(setting: Setting) -> Callable[[str], float]:
 
 def settings_of(options: argparse.Namespace) -> FilterSettings:
     """The filter's settings as the options say."""
-    keys = {setting.key for setting in SETTINGS} - ONLY_LIVE
+    keys = {setting.key for setting in SETTINGS} - ONLY_LIVE | ({"attention"} & vars(options).keys())
     settings = dataclasses.replace(DEFAULTS, **{key: getattr(options, key) for key in keys})
     if settings.preview_mask and options.background:
         raise CommandError("--mask and --background exclude each other: the mask is shown alone.", 2)

@@ -165,7 +165,7 @@ class Pool:
             if not hasattr(self._of_thread, "network"):
                 self._of_thread.network = self._new_network()
             picture = read_picture(job.source)
-            alpha = PersonFinder(self._of_thread.network, self._wanted.settings).alpha(picture.rgb, 0)
+            alpha = PersonFinder(self._of_thread.network, self._wanted.settings).alpha_of_still(picture.rgb)
             finished = finish(picture, alpha, self._wanted)
             write_picture(job.target, finished)
             return Done(job, thumbnail(finished))

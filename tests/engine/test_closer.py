@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Looking closer with the network that ships, as OBS and the engine do it together: small people are found, large ones
+are seen as ever, and whoever comes in beside is there at once."""
+
+from __future__ import annotations
+
+import collections
+import functools
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from background_filter.filters.bridge.region import WHOLE, Region
+from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait, without_old_room
+from background_filter.filters.engine.closer import Answer, AttentiveSegmenter, Closer, pasted
+from background_filter.filters.engine.network import Network, load_network
+from background_filter.filters.engine.pipeline import Segmenter
+from background_filter.filters.engine.refine import Refinement
+from background_filter.models import trust
+from background_filter.models.catalog import default_model_id, load_catalog
+
+SIZE = (960, 540)
+MASK = (256, 144)
+FPS = 30
+WANTED = Refinement(smoothing=0.5, sharp_edges=False, no_specks=True)
+LATE_FRAMES = 3  # so much later than asked for a region arrives
+
+Picture = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load_network(trust.read_model(load_catalog()[default_model_id()]), "cpu").network
+
+
+@functools.cache
+def her() -> tuple[Picture, Picture]:
+    """The portrait's colours, RGB, and her mask."""
+    picture_bgr, mask = portrait()
+    return np.asarray(cv2.cvtColor(without_old_room(picture_bgr, mask), cv2.COLOR_BGR2RGB), np.uint8), mask
+
+
+@functools.cache
+def room_rgb() -> Picture:
+    return np.asarray(cv2.cvtColor(drawn_room(SIZE), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def scene(people: list[tuple[float, float]], seed: int = 0) -> tuple[Picture, Picture]:
+    """The room with her in it as often as there are (height as a share of the frame's, middle as a share of its
+    width); the frame, RGB, with noise, and her true mask."""
+    frame = room_rgb().astype(np.float32)
+    truth = np.zeros(SIZE[::-1], np.float32)
+    colours, mask = her()
+    for height, middle in people:
+        scale = height * SIZE[1] / mask.shape[0]
+        place = np.array([[scale, 0, middle * SIZE[0] - scale * 256], [0, scale, (1 - height) * SIZE[1]]], np.float32)
+        small_mask, small = (cv2.GaussianBlur(each, (0, 0), max(0.4 / scale, 0.1)) for each in (mask, colours))
+        alpha = cv2.warpAffine(small_mask, place, SIZE).astype(np.float32) / 255
+        frame += alpha[..., None] * (cv2.warpAffine(small, place, SIZE) - frame)
+        truth = np.maximum(truth, alpha)
+    frame += np.random.default_rng(seed).normal(0, 2, (SIZE[1], SIZE[0], 1))
+    return frame.clip(0, 255).astype(np.uint8), (truth * 255).astype(np.uint8)
+
+
+def small_rgba(picture: Picture) -> Picture:
+    return np.asarray(
+        cv2.cvtColor(cv2.resize(picture, MASK, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2RGBA), np.uint8
+    )
+
+
+def rectangle(region: Region) -> tuple[slice, slice]:
+    width, height = SIZE
+    rows = slice(round(region.top * height), round((region.top + region.side) * height))
+    return rows, slice(round(region.left * width), round((region.left + region.side) * width))
+
+
+class Sequence:
+    """A sequence of frames, each with the region that was asked for some frames before, as from OBS."""
+
+    def __init__(self, network: Network) -> None:
+        self.segmenter = AttentiveSegmenter(network)
+        self._asked = collections.deque([WHOLE] * LATE_FRAMES)
+        self._number = 0
+
+    def next(self, frame_rgb: Picture, wanted: Refinement = WANTED) -> Answer:
+        self._number += 1
+        region = self._asked.popleft()
+        closer = None if region.is_whole else Closer(region, small_rgba(frame_rgb[rectangle(region)]))
+        time_ns = self._number * 10**9 // FPS
+        answer = self.segmenter.segment(small_rgba(frame_rgb), time_ns, wanted, True, closer)
+        self._asked.append(answer.wanted)
+        return answer
+
+
+def drawn(answer: Answer) -> Picture:
+    """The mask at the frame's size: 255 where alpha is above half."""
+    alpha = np.zeros(SIZE[::-1], np.uint8)
+    rows, columns = rectangle(answer.region)
+    size = columns.stop - columns.start, rows.stop - rows.start
+    alpha[rows, columns] = cv2.resize(np.asarray(answer.segmented.mask, np.uint8), size)
+    return np.where(alpha > 127, 255, 0).astype(np.uint8)
+
+
+def iou(one: Picture, other: Picture) -> float:
+    a, b = one > 127, other > 127
+    return float((a & b).sum() / max((a | b).sum(), 1))
+
+
+def swaying(number: int) -> float:
+    return 0.3 + 0.02 * np.sin(number / 5)
+
+
+def test_a_large_person_gets_the_same_masks_as_without(network: Network) -> None:
+    sequence, plain = Sequence(network), Segmenter(network)
+    for number in range(1, 31):
+        frame_rgb, _ = scene([(0.75, swaying(number))], number)
+        answer = sequence.next(frame_rgb)
+        expected = plain.segment(small_rgba(frame_rgb), number * 10**9 // FPS, WANTED)
+        assert (answer.region, answer.wanted) == (WHOLE, WHOLE)
+        assert np.array_equal(answer.segmented.mask, expected.mask)
+
+
+def test_without_being_asked_it_looks_at_the_whole(network: Network) -> None:
+    segmenter, plain = AttentiveSegmenter(network), Segmenter(network)
+    for number in range(1, 31):
+        frame_rgba = small_rgba(scene([(0.3, swaying(number))], number)[0])
+        answer = segmenter.segment(frame_rgba, number * 10**9 // FPS, WANTED, False)
+        expected = plain.segment(frame_rgba, number * 10**9 // FPS, WANTED)
+        assert (answer.region, answer.wanted) == (WHOLE, WHOLE)
+        assert np.array_equal(answer.segmented.mask, expected.mask)
+
+
+@pytest.mark.parametrize("height", [1 / 3, 1 / 4, 1 / 6])
+def test_a_small_person_is_found_though_the_whole_frames_mask_misses_her(network: Network, height: float) -> None:
+    sequence, plain = Sequence(network), Segmenter(network)
+    with_it, without = [], []
+    for number in range(1, 61):
+        frame_rgb, truth = scene([(height, swaying(number))], number)
+        answer = sequence.next(frame_rgb)
+        alone = plain.segment(small_rgba(frame_rgb), number * 10**9 // FPS, WANTED)
+        with_it.append(iou(drawn(answer), truth))
+        without.append(iou(drawn(Answer(alone, WHOLE, WHOLE)), truth))
+    assert min(with_it[40:]) > 0.8 and np.mean(with_it[40:]) > 0.9
+    assert np.mean(with_it[40:]) > np.mean(without[40:]) + 0.05
+
+
+def test_she_walks_away_and_back_without_a_gap_or_a_jump(network: Network) -> None:
+    sequence, fits, regions = Sequence(network), [], []
+    for number in range(150):
+        height = 0.17 * 5 ** (0.5 + 0.5 * np.cos(2 * np.pi * number / 150))
+        frame_rgb, truth = scene([(height, 0.5 + 0.15 * np.sin(2 * np.pi * number / 150))], number)
+        answer = sequence.next(frame_rgb)
+        regions.append(answer.region)
+        fits.append(iou(drawn(answer), truth))
+    assert len(set(regions)) > 3 and regions[-1].is_whole
+    assert min(fits) > 0.8, list(zip(regions, fits))
+
+
+def test_a_second_person_is_there_in_the_very_frame_in_which_she_is_without_looking_closer(network: Network) -> None:
+    sequence, plain = Sequence(network), Segmenter(network)
+    middle = SIZE[0] // 2
+    seen: dict[str, list[int]] = {"closer": [], "whole": []}
+    for number in range(1, 91):
+        beside = [(0.7, max(1.3 - 0.02 * (number - 50), 0.8))] if number > 50 else []
+        frame_rgb, truth = scene([(1 / 4, swaying(number)), *beside], number)
+        answer = sequence.next(frame_rgb)
+        if number == 50:
+            assert not answer.region.is_whole
+        alone = plain.segment(small_rgba(frame_rgb), number * 10**9 // FPS, WANTED)
+        for name, each in (("closer", answer), ("whole", Answer(alone, WHOLE, WHOLE))):
+            if np.count_nonzero(drawn(each)[:, middle:]) > 0.2 * np.count_nonzero(truth[:, middle:] > 127) > 0:
+                seen[name].append(number)
+        if number > 85:  # and the first is not lost
+            assert iou(drawn(answer)[:, :middle], truth[:, :middle]) > 0.7
+    assert seen["whole"] and set(seen["closer"]) >= set(seen["whole"])
+
+
+def test_frames_like_the_one_before_cost_no_inference(network: Network) -> None:
+    sequence = Sequence(network)
+    for number in range(1, 61):
+        frame_rgb, _ = scene([(1 / 4, swaying(number))], number)
+        answer = sequence.next(frame_rgb)
+    assert not answer.region.is_whole
+    for _ in range(LATE_FRAMES):
+        sequence.next(frame_rgb)
+    repeats = [sequence.next(frame_rgb).segmented.is_repeat for _ in range(2 * FPS)]
+    assert repeats.count(False) <= 1  # a look at the whole, to see whether anybody is there
+
+
+def test_growing_is_measured_in_pixels_of_the_source(network: Network) -> None:
+    sequence = Sequence(network)
+    for number in range(1, 61):
+        frame_rgb, _ = scene([(1 / 4, swaying(number))], number)
+        answer = sequence.next(frame_rgb)
+    plain_px = np.count_nonzero(drawn(answer))
+    grown = sequence.next(frame_rgb, WANTED._replace(grow_px=2.0, smoothing=0.0))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15))  # two pixels of 256 are 7.5 of 960
+    expected_px = np.count_nonzero(cv2.dilate(drawn(answer), disc))
+    assert abs(np.count_nonzero(drawn(grown)) - expected_px) < 0.25 * (expected_px - plain_px)
+
+
+def test_a_regions_mask_is_put_into_the_wholes_place() -> None:
+    region = Region(0.25, 21 / 64, 0.5)
+    at_y, at_x = np.mgrid[0:144, 0:256]
+    whole = ((at_x - 130.5) ** 2 + (at_y - 80.25) ** 2 < 25**2).astype(np.uint8) * 255
+    x, y = region.left * 256 + (at_x + 0.5) / 2 - 0.5, region.top * 144 + (at_y + 0.5) / 2 - 0.5
+    near = ((x - 130.5) ** 2 + (y - 80.25) ** 2 < 25**2).astype(np.uint8) * 255
+    both = pasted(np.zeros_like(whole), near, region)
+    assert iou(both, whole) > 0.98
+    ys, xs = np.nonzero(both > 127)
+    assert abs(xs.mean() - 130.5) < 0.1 and abs(ys.mean() - 80.25) < 0.1
+    assert pasted(np.full_like(whole, 255), np.zeros_like(near), region).mean() > 150  # beyond it nothing changes
