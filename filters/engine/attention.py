@@ -31,6 +31,7 @@ LEAST_SIGHTINGS = 3
 LOST_S = 1.0  # nobody seen for so long: the whole frame
 MAX_GAP_S = 1.0
 DISTRUST_S = 10.0
+CONFIRM_S = 0.4  # who is found only by searching counts after having been there for so long
 PERSON, LEAST_PERSON_PX = 128, 12  # the mask's value and number of pixels from which somebody is there
 
 Byte = NDArray[np.uint8]
@@ -67,6 +68,8 @@ class Attention:
 
     def __init__(self) -> None:
         self.region = WHOLE
+        self.is_in_doubt = False  # whether anybody is there at all
+        self._met_ns: int | None = None
         self._sightings: deque[tuple[int, Box]] = deque()
         self._time_ns = self._seen_ns = self._changed_ns = self._whole_until_ns = 0
 
@@ -74,8 +77,9 @@ class Attention:
         """The region to look at from now on, after the person was seen in ``box`` (None: nobody) at ``time_ns``."""
         if not 0 <= time_ns - self._time_ns <= MAX_GAP_S * 1e9:
             self._sightings.clear()
-            self.region = WHOLE
+            self._change(WHOLE)
         self._time_ns = time_ns
+        self._confirm(box)
         while self._sightings and time_ns - self._sightings[0][0] > HISTORY_S * 1e9:
             self._sightings.popleft()
         if box is not None:
@@ -86,15 +90,31 @@ class Attention:
             self._change(WHOLE)
         return self.region
 
-    def search(self, box: Box) -> Region:
-        """Somebody may be in ``box``, though nobody has been followed there: look at it now."""
+    def look_at(self, box: Box) -> Region:
+        """Somebody is in ``box``: look there now, without waiting."""
         self._shrink_to(cover(box.padded(MARGIN)))
+        return self.region
+
+    def search(self, box: Box) -> Region:
+        """Nobody is seen, but in ``box`` something moves: look whether that is somebody."""
+        was_whole = self.region.is_whole
+        self.look_at(box)
+        if was_whole and not self.region.is_whole:
+            self.is_in_doubt, self._met_ns = True, None
         return self.region
 
     def give_up(self) -> None:
         """Looking closer finds less than looking at the whole: do without for a while."""
         self._change(WHOLE)
         self._whole_until_ns = self._time_ns + round(DISTRUST_S * 1e9)
+
+    def _confirm(self, box: Box | None) -> None:
+        if box is None:
+            self._met_ns = None
+        elif self._met_ns is None:
+            self._met_ns = self._time_ns
+        elif self._since_s(self._met_ns) >= CONFIRM_S:
+            self.is_in_doubt = False
 
     def _follow(self, box: Box) -> None:
         if not self.region.is_whole and not box.padded(LEAST_MARGIN).lies_in(self.region):
@@ -124,6 +144,7 @@ class Attention:
 
     def _change(self, region: Region) -> None:
         self.region = region if region.side <= LEAVE else WHOLE
+        self.is_in_doubt &= not self.region.is_whole
         self._changed_ns = self._time_ns
 
     def _since_s(self, time_ns: int) -> float:

@@ -80,6 +80,7 @@ class AttentiveSegmenter:
         if closer.region != self._region:
             # What smoothing and recurrent networks remember lies elsewhere now.
             self._near, self._region = Segmenter(self.network), closer.region
+            self._strikes, self._others_are_there = 0, False
         near = kept(self._near.look(closer.frame_rgba, capture_ns))
         box = box_of(near.alpha, closer.region)
         if self._must_look_up(frame_rgba, capture_ns, box):
@@ -98,7 +99,7 @@ class AttentiveSegmenter:
     def settle(self, frame_rgba: Byte) -> Region:
         """The region to look closer at in a picture that has nothing before it. Raises InferenceError."""
         box = box_of(self._whole.look(frame_rgba, 0).alpha)
-        return self._attention.search(box) if box else WHOLE
+        return self._attention.look_at(box) if box else WHOLE
 
     def _look_at_all(self, frame_rgba: Byte, capture_ns: int, wanted: Refinement) -> Answer:
         """Without a closer look: only the region for the next frames is found out."""
@@ -122,13 +123,18 @@ class AttentiveSegmenter:
             self._watch.remember(frame_rgba, capture_ns)
 
     def _must_look_up(self, frame_rgba: Byte, capture_ns: int, box: Box | None) -> bool:
+        if self._attention.is_in_doubt:
+            return True
         is_due = not 0 <= capture_ns - self._watch.time_ns < LOOK_UP_S * 1e9
         if is_due or box is None or self._others_are_there or box.is_cut_by(self._region):
             return True
         return self._watch.change(frame_rgba, beyond=self._region) is not None
 
     def _compared(self, look: Look, near: Look) -> Look | None:
-        """What the whole frame's mask and the closer look show together, if that is more than the closer look shows."""
+        """What the whole frame's mask and the closer look show together, if that is more than the closer look shows;
+        and what the whole shows alone, as long as the closer look is not to be trusted."""
+        if self._attention.is_in_doubt:
+            return near._replace(alpha=look.alpha)
         height, width = look.alpha.shape
         inside = pixels_of(self._region, width, height)
         seen_px = np.count_nonzero(look.alpha[inside] >= PERSON)
