@@ -5,6 +5,7 @@ are seen as ever, and whoever comes in beside is there at once."""
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 
 import cv2
@@ -13,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from background_filter.filters.bridge.region import WHOLE, Region
-from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait, without_old_room
+from background_filter.filters.cli.bench_attention import Standing, standing
+from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
 from background_filter.filters.engine.closer import Answer, AttentiveSegmenter, Closer, pasted
 from background_filter.filters.engine.network import Network, load_network
 from background_filter.filters.engine.pipeline import Segmenter
@@ -36,32 +38,19 @@ def network() -> Network:
 
 
 @functools.cache
-def her() -> tuple[Picture, Picture]:
-    """The portrait's colours, RGB, and her mask."""
-    picture_bgr, mask = portrait()
-    return np.asarray(cv2.cvtColor(without_old_room(picture_bgr, mask), cv2.COLOR_BGR2RGB), np.uint8), mask
+def her() -> Standing:
+    return standing(*portrait(), drawn_room(SIZE))
 
 
-@functools.cache
-def room_rgb() -> Picture:
-    return np.asarray(cv2.cvtColor(drawn_room(SIZE), cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def scene(people: list[tuple[float, float]], seed: int = 0) -> tuple[Picture, Picture]:
-    """The room with her in it as often as there are (height as a share of the frame's, middle as a share of its
-    width); the frame, RGB, with noise, and her true mask."""
-    frame = room_rgb().astype(np.float32)
-    truth = np.zeros(SIZE[::-1], np.float32)
-    colours, mask = her()
-    for height, middle in people:
-        scale = height * SIZE[1] / mask.shape[0]
-        place = np.array([[scale, 0, middle * SIZE[0] - scale * 256], [0, scale, (1 - height) * SIZE[1]]], np.float32)
-        small_mask, small = (cv2.GaussianBlur(each, (0, 0), max(0.4 / scale, 0.1)) for each in (mask, colours))
-        alpha = cv2.warpAffine(small_mask, place, SIZE).astype(np.float32) / 255
-        frame += alpha[..., None] * (cv2.warpAffine(small, place, SIZE) - frame)
-        truth = np.maximum(truth, alpha)
-    frame += np.random.default_rng(seed).normal(0, 2, (SIZE[1], SIZE[0], 1))
-    return frame.clip(0, 255).astype(np.uint8), (truth * 255).astype(np.uint8)
+def scene(height: float, middle: float, seed: int, second: float | None = None) -> tuple[Picture, Picture]:
+    """Her in the room, so high as a share of the frame's height, her middle at a share of its width; perhaps a
+    ``second`` and larger time, there. The frame, RGB, with noise, and the true mask."""
+    frame_bgr, truth = her().frame(height, middle, seed)
+    if second is not None:
+        beside = dataclasses.replace(her(), room_bgr=frame_bgr)
+        frame_bgr, other = beside.frame(0.7, second, seed)
+        truth = np.maximum(truth, other)
+    return np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8), (truth * 255).astype(np.uint8)
 
 
 def small_rgba(picture: Picture) -> Picture:
@@ -115,7 +104,7 @@ def swaying(number: int) -> float:
 def test_a_large_person_gets_the_same_masks_as_without(network: Network) -> None:
     sequence, plain = Sequence(network), Segmenter(network)
     for number in range(1, 31):
-        frame_rgb, _ = scene([(0.75, swaying(number))], number)
+        frame_rgb, _ = scene(0.75, swaying(number), number)
         answer = sequence.next(frame_rgb)
         expected = plain.segment(small_rgba(frame_rgb), number * 10**9 // FPS, WANTED)
         assert (answer.region, answer.wanted) == (WHOLE, WHOLE)
@@ -125,7 +114,7 @@ def test_a_large_person_gets_the_same_masks_as_without(network: Network) -> None
 def test_without_being_asked_it_looks_at_the_whole(network: Network) -> None:
     segmenter, plain = AttentiveSegmenter(network), Segmenter(network)
     for number in range(1, 31):
-        frame_rgba = small_rgba(scene([(0.3, swaying(number))], number)[0])
+        frame_rgba = small_rgba(scene(0.3, swaying(number), number)[0])
         answer = segmenter.segment(frame_rgba, number * 10**9 // FPS, WANTED, False)
         expected = plain.segment(frame_rgba, number * 10**9 // FPS, WANTED)
         assert (answer.region, answer.wanted) == (WHOLE, WHOLE)
@@ -137,7 +126,7 @@ def test_a_small_person_is_found_though_the_whole_frames_mask_misses_her(network
     sequence, plain = Sequence(network), Segmenter(network)
     with_it, without = [], []
     for number in range(1, 61):
-        frame_rgb, truth = scene([(height, swaying(number))], number)
+        frame_rgb, truth = scene(height, swaying(number), number)
         answer = sequence.next(frame_rgb)
         alone = plain.segment(small_rgba(frame_rgb), number * 10**9 // FPS, WANTED)
         with_it.append(iou(drawn(answer), truth))
@@ -150,7 +139,7 @@ def test_she_walks_away_and_back_without_a_gap_or_a_jump(network: Network) -> No
     sequence, fits, regions = Sequence(network), [], []
     for number in range(150):
         height = 0.17 * 5 ** (0.5 + 0.5 * np.cos(2 * np.pi * number / 150))
-        frame_rgb, truth = scene([(height, 0.5 + 0.15 * np.sin(2 * np.pi * number / 150))], number)
+        frame_rgb, truth = scene(height, 0.5 + 0.15 * np.sin(2 * np.pi * number / 150), number)
         answer = sequence.next(frame_rgb)
         regions.append(answer.region)
         fits.append(iou(drawn(answer), truth))
@@ -163,8 +152,8 @@ def test_a_second_person_is_there_in_the_very_frame_in_which_she_is_without_look
     middle = SIZE[0] // 2
     seen: dict[str, list[int]] = {"closer": [], "whole": []}
     for number in range(1, 91):
-        beside = [(0.7, max(1.3 - 0.02 * (number - 50), 0.8))] if number > 50 else []
-        frame_rgb, truth = scene([(1 / 4, swaying(number)), *beside], number)
+        second = max(1.3 - 0.02 * (number - 50), 0.8) if number > 50 else None
+        frame_rgb, truth = scene(1 / 4, swaying(number), number, second)
         answer = sequence.next(frame_rgb)
         if number == 50:
             assert not answer.region.is_whole
@@ -180,7 +169,7 @@ def test_a_second_person_is_there_in_the_very_frame_in_which_she_is_without_look
 def test_frames_like_the_one_before_cost_no_inference(network: Network) -> None:
     sequence = Sequence(network)
     for number in range(1, 61):
-        frame_rgb, _ = scene([(1 / 4, swaying(number))], number)
+        frame_rgb, _ = scene(1 / 4, swaying(number), number)
         answer = sequence.next(frame_rgb)
     assert not answer.region.is_whole
     for _ in range(LATE_FRAMES):
@@ -192,7 +181,7 @@ def test_frames_like_the_one_before_cost_no_inference(network: Network) -> None:
 def test_growing_is_measured_in_pixels_of_the_source(network: Network) -> None:
     sequence = Sequence(network)
     for number in range(1, 61):
-        frame_rgb, _ = scene([(1 / 4, swaying(number))], number)
+        frame_rgb, _ = scene(1 / 4, swaying(number), number)
         answer = sequence.next(frame_rgb)
     plain_px = np.count_nonzero(drawn(answer))
     grown = sequence.next(frame_rgb, WANTED._replace(grow_px=2.0, smoothing=0.0))
