@@ -44,7 +44,8 @@ HEIGHTS = (LARGE, 1 / 2, 1 / 3, FAR, 1 / 6)
 # Long enough for a region to be found and to rest; and to walk away and come back.
 STANDING_FRAMES, WALKING_FRAMES, EMPTY_FRAMES = 30, 120, 30
 SWAY = 0.02  # of the frame's width
-MORE_PEOPLE, ROOMS = 7, 8
+MORE_PEOPLE, ROOMS, WALKERS = 7, 7, 2
+WAYS = ("whole", "closer")
 LARGEST_PX = 256 * 256  # of a network's input: larger ones take minutes
 LEAST_WORSE = 0.02
 SOMETHING = 0.001  # of the frame
@@ -97,13 +98,14 @@ def walking(person: Standing, frames: int) -> Frames:
         yield person.frame(height, 0.5 + 0.2 * math.sin(turn), number)
 
 
-def alphas(network: Network, frames: Frames, attention: bool) -> Iterator[tuple[Alpha, Alpha]]:
-    """Each frame's alpha as the filter with its default settings draws it, and the truth."""
-    finder = PersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
+def alphas(network: Network, frames: Frames) -> Iterator[tuple[Alpha, Alpha, Alpha]]:
+    """Each frame's alpha as the filter with its default settings draws it, the same looking closer, and the truth."""
+    finders = [PersonFinder(network, dataclasses.replace(DEFAULTS, attention=each)) for each in (False, True)]
     for number, (frame_bgr, truth) in enumerate(frames):
         frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        alpha = finder.alpha(frame_rgb, number * 10**9 // FPS)
-        yield np.multiply(alpha, np.float32(1 / 255), dtype=np.float32), truth
+        whole, closer = (finder.alpha(frame_rgb, number * 10**9 // FPS) for finder in finders)
+        scale = np.float32(1 / 255)
+        yield np.multiply(whole, scale, dtype=np.float32), np.multiply(closer, scale, dtype=np.float32), truth
 
 
 def measure_attention(options: PictureOptions) -> Section:
@@ -121,9 +123,9 @@ def measure_attention(options: PictureOptions) -> Section:
             found = measured_standing(network, people, height)
             heights.append(standing_row(name, height, found))
             figures += standing_figures(name, height, found)
-        for attention in (False, True):
-            walks.append(walking_row(name, attention, [measured_walk(network, each, attention) for each in people[:3]]))
-        empty.append((name, *(f"{100 * drawn_in_empty(network, rooms, each):.1f}" for each in (False, True))))
+        tallies = [measured_walk(network, each) for each in people[:WALKERS]]
+        walks += [walking_row(name, way, of_way) for way, of_way in zip(WAYS, zip(*tallies), strict=True)]
+        empty.append((name, *(f"{100 * share:.1f}" for share in drawn_in_empty(network, rooms))))
     return Section("Small people", note(options, len(people), len(rooms)), figures, [
         Table(("model", "height", "IoU", "closer", "F 2 px", "closer", "worse"), heights),
         Table(("model", "walk", "IoU", "F 2 px", "MAD x1000", "dtSSD moving", "dtSSD still"), walks),
@@ -149,11 +151,11 @@ def measured_standing(network: Network, people: Sequence[Standing], height: floa
     """The last frame of each person, as far away."""
     found = []
     for person in people:
-        values = []
-        for attention in (False, True):
-            *_, (alpha, truth) = alphas(network, swaying(person, height, STANDING_FRAMES), attention)
-            values.append((intersection_over_union(alpha, truth), boundary_f(alpha > 0.5, truth > 0.5)))
-        found.append((values[0][0], values[1][0], values[0][1], values[1][1]))
+        *_, (whole, closer, truth) = alphas(network, swaying(person, height, STANDING_FRAMES))
+        (iou, f), (closer_iou, closer_f) = (
+            (intersection_over_union(alpha, truth), boundary_f(alpha > 0.5, truth > 0.5)) for alpha in (whole, closer)
+        )
+        found.append((iou, closer_iou, f, closer_f))
     return found
 
 
@@ -175,56 +177,54 @@ def standing_figures(name: str, height: float, found: Found) -> list[Figure]:
     return []
 
 
-def measured_walk(network: Network, person: Standing, attention: bool) -> Tally:
-    """One person who walks away and back."""
-    tally = Tally()
-    before: tuple[Alpha, Alpha] | None = None
-    for alpha, truth in alphas(network, walking(person, WALKING_FRAMES), attention):
-        tally.add_frame(alpha, truth, boundary_f)
-        if before is not None:
-            tally.add_pair(alpha, before[0], truth, before[1], moves=True)
-        before = alpha, truth
-    return tally
+def measured_walk(network: Network, person: Standing) -> tuple[Tally, Tally]:
+    """One person who walks away and back: without and with it."""
+    tallies = Tally(), Tally()
+    before: tuple[Alpha, Alpha, Alpha] | None = None
+    for found in alphas(network, walking(person, WALKING_FRAMES)):
+        for tally, way in zip(tallies, (0, 1), strict=True):
+            tally.add_frame(found[way], found[2], boundary_f)
+            if before is not None:
+                tally.add_pair(found[way], before[way], found[2], before[2], moves=True)
+        before = found
+    return tallies
 
 
-def walking_row(name: str, attention: bool, tallies: Sequence[Tally]) -> Sequence[str]:
+def walking_row(name: str, way: str, tallies: Sequence[Tally]) -> Sequence[str]:
     """A row of the table of walks."""
 
     def mean(key: str, factor: float, digits: int) -> str:
         return f"{factor * float(np.mean([tally.mean(key) for tally in tallies])):.{digits}f}"
 
-    first = mean("iou", 100, 1), mean("boundary_f", 100, 1), mean("mad", 1000, 1)
-    return (
-        name,
-        "closer" if attention else "whole",
-        *first,
-        mean("moving_flicker", 100, 2),
-        mean("still_flicker", 100, 2),
-    )
+    of_frames = mean("iou", 100, 1), mean("boundary_f", 100, 1), mean("mad", 1000, 1)
+    return name, way, *of_frames, mean("moving_flicker", 100, 2), mean("still_flicker", 100, 2)
 
 
-def drawn_in_empty(network: Network, rooms: Sequence[Picture], attention: bool) -> float:
-    """The share of frames in which something of an empty room is drawn, while a thing moves through it."""
+def drawn_in_empty(network: Network, rooms: Sequence[Picture]) -> tuple[float, float]:
+    """The share of frames in which something of an empty room is drawn, while a thing moves through it: without and
+    with it."""
     thing = np.asarray(cv2.resize(rooms[-1], (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
     oval = cv2.ellipse(np.zeros((256, 256), np.uint8), (128, 128), (90, 128), 0, 0, 360, 255.0, -1)
-    drawn = 0
+    drawn = []
     for room_bgr in rooms:
         moved = Standing(thing, np.asarray(oval, np.uint8), room_bgr)
         frames = (moved.frame(0.3, 0.3 + 0.3 * number / EMPTY_FRAMES, number) for number in range(EMPTY_FRAMES))
-        drawn += sum((alpha > 0.5).mean() > SOMETHING for alpha, _ in alphas(network, frames, attention))
-    return drawn / (len(rooms) * EMPTY_FRAMES)
+        drawn += [[(alpha > 0.5).mean() > SOMETHING for alpha in found[:2]] for found in alphas(network, frames)]
+    whole, closer = np.mean(drawn, axis=0)
+    return float(whole), float(closer)
 
 
 def note(options: PictureOptions, people: int, rooms: int) -> str:
     """How the figures came about."""
     from_where = "the repository's portrait" + (f" and people of {options.data.name}" if options.data else "")
     rooms_from = "its drawn room" + (f" and pictures of {options.rooms.name}" if options.rooms else "")
+    who = f"{people} people ({from_where}) before {rooms} rooms ({rooms_from})"
     return (
         f"With and without *Look closer at small people*, {SIZE_PX[0]}x{SIZE_PX[1]}, {FPS} frames per second, the "
-        f"other settings as they are by default, in one process without OBS. {people} people ({from_where}) before {rooms} "
-        f"rooms ({rooms_from}), so that alpha is known. They stand, so high as a part of the frame's height, and sway "
+        f"other settings as they are by default, in one process without OBS. {who}, "
+        "so that alpha is known. They stand, so high as a part of the frame's height, and sway "
         "a little for two seconds; the last frame counts. Worse: whose IoU is lower by more than .02. On the walk they "
-        "go away from the camera to a sixth of the frame's height, from side to side, and come back within eight seconds. "
-        "In the last table nobody is in the rooms, but an oval thing with the colours of another room moves through "
-        "each: the share of frames in which anything is drawn that should not be, which is the price."
+        "go away from the camera to a sixth of the frame's height, from side to side, and come back within eight "
+        "seconds. In the last table nobody is in the rooms, but an oval thing with the colours of another room moves "
+        "through each: the share of frames in which anything is drawn that should not be, which is the price."
     )
