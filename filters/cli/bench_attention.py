@@ -37,14 +37,14 @@ from .bench_picture_clip import (
 from .bench_picture_metrics import Tally, intersection_over_union
 from .bench_report import Figure, Section, Table
 
-SIZE_PX = (1280, 720)
+SIZE_PX = (960, 540)
 FPS = 15
 LARGE, FAR = 3 / 4, 1 / 4
 HEIGHTS = (LARGE, 1 / 2, 1 / 3, FAR, 1 / 6)
 # Long enough for a region to be found and to rest; and to walk away and come back.
-STANDING_FRAMES, WALKING_FRAMES, EMPTY_FRAMES = 30, 120, 30
+STANDING_FRAMES, WALKING_FRAMES, EMPTY_FRAMES = 24, 120, 24
 SWAY = 0.02  # of the frame's width
-MORE_PEOPLE, ROOMS, WALKERS = 7, 7, 2
+MORE_PEOPLE, ROOMS, WALKERS = 5, 5, 2
 WAYS = ("whole", "closer")
 LARGEST_PX = 256 * 256  # of a network's input: larger ones take minutes
 LEAST_WORSE = 0.02
@@ -223,8 +223,8 @@ def note(options: PictureOptions, people: int, rooms: int) -> str:
         f"With and without *Look closer at small people*, {SIZE_PX[0]}x{SIZE_PX[1]}, {FPS} frames per second, the "
         f"other settings as they are by default, in one process without OBS. {who}, "
         "so that alpha is known. They stand, so high as a part of the frame's height, and sway "
-        "a little for two seconds; the last frame counts. Worse: whose IoU is lower by more than .02. On the walk they "
-        "go away from the camera to a sixth of the frame's height, from side to side, and come back within eight "
-        "seconds. In the last table nobody is in the rooms, but an oval thing with the colours of another room moves "
-        "through each: the share of frames in which anything is drawn that should not be, which is the price."
+        "a little for a second and a half; the last frame counts. Worse: whose IoU is lower by more than .02. On the "
+        "walk they go away from the camera to a sixth of the frame's height, from side to side, and come back within "
+        "eight seconds. In the last table nobody is in the rooms, but an oval thing with the colours of another room "
+        "moves through each: the share of frames in which anything is drawn that should not be, which is the price."
     )

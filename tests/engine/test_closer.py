@@ -7,6 +7,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import time
 
 import cv2
 import numpy as np
@@ -14,14 +15,17 @@ import pytest
 from numpy.typing import NDArray
 
 from background_filter.filters.bridge.region import WHOLE, Region
+from background_filter.filters.bridge.status import State
 from background_filter.filters.cli.bench_attention import Standing, standing
 from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
+from background_filter.filters.engine.attention import box_of
 from background_filter.filters.engine.closer import Answer, AttentiveSegmenter, Closer, pasted
 from background_filter.filters.engine.network import Network, load_network
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.filters.engine.refine import Refinement
 from background_filter.models import trust
 from background_filter.models.catalog import default_model_id, load_catalog
+from background_filter.tests.engine.running import OpenStream
 
 SIZE = (960, 540)
 MASK = (256, 144)
@@ -201,3 +205,28 @@ def test_a_regions_mask_is_put_into_the_wholes_place() -> None:
     ys, xs = np.nonzero(both > 127)
     assert abs(xs.mean() - 130.5) < 0.1 and abs(ys.mean() - 80.25) < 0.1
     assert pasted(np.full_like(whole, 255), np.zeros_like(near), region).mean() > 150  # beyond it nothing changes
+
+
+def test_an_engine_asks_for_the_part_and_answers_with_its_mask(open_stream: OpenStream, bright: str) -> None:
+    stream = open_stream(bright)
+    stream.wait_for_state(State.READY)
+    lamp = np.zeros((480, 640, 4), np.uint8)
+    wanted, mask = WHOLE, None
+    for number in range(100):
+        lamp[...] = 0
+        lamp[200:300, 300 + number % 3 * 4 : 380 + number % 3 * 4] = 255
+        rows = slice(round(wanted.top * 480), round((wanted.top + wanted.side) * 480))
+        columns = slice(round(wanted.left * 640), round((wanted.left + wanted.side) * 640))
+        small, part = (cv2.resize(each, (64, 48), interpolation=cv2.INTER_AREA) for each in (lamp, lamp[rows, columns]))
+        stream.publish_attentive(np.asarray(small, np.uint8), np.asarray(part, np.uint8), wanted)
+        mask = stream.next_mask()
+        if not mask.region.is_whole:
+            break
+        wanted = mask.wanted
+        time.sleep(0.02)
+    assert mask is not None and mask.region == wanted and wanted.side < 0.5
+    alpha = np.frombuffer(mask.pixels, np.uint8).reshape(mask.height, mask.row_bytes)[:, : mask.width]
+    box = box_of(alpha, mask.region)
+    assert box is not None
+    expected = (300 / 640, 200 / 480, 388 / 640, 300 / 480)
+    assert np.abs(np.subtract(box, expected)).max() < 0.03

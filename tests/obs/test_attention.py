@@ -2,7 +2,7 @@
 """Looking closer at small people in real OBS: they are found, the mask lies where they are, and no room shows while the
 region moves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -127,23 +127,29 @@ def test_the_mask_of_a_region_lies_where_the_region_is(obs: Obs) -> None:
     item = obs.ws.get_scene_item_id("Scene", CARD).scene_item_id
     obs.ws.set_scene_item_enabled("Scene", item, True)
 
-    def finer() -> Picture | None:
-        alpha = alpha_of(obs, CARD)
-        return alpha if 0 < soft_px(alpha) < 0.6 * soft_px(whole) else None
-
-    alpha = wait_until("a finer mask than the whole frame's", finer)
+    alpha = card_when(obs, "a finer mask than the whole frame's", lambda a: 0 < soft_px(a) < 0.6 * soft_px(whole))
     assert np.abs(np.subtract(middle_of(alpha), middle_of(truth))).max() < 1
     assert iou(alpha, truth) > iou(whole, truth) > 0.9
     assert alpha[~cv2.dilate(truth, np.ones((9, 9))).astype(bool)].max() == 0
 
     obs.ws.set_source_filter_settings(CARD, "Room", {"invert": True}, True)
-    inverted = wait_until("the room", lambda: (found := alpha_of(obs, CARD))[0, 0] == 255 and found)
+    inverted = card_when(obs, "the room", lambda a: a[0, 0] == 255)
     assert np.abs(inverted.astype(int) + alpha - 255).max() <= 1
 
     obs.ws.set_source_filter_settings(CARD, "Room", {"invert": False, "feather_px": 12.0}, True)
-    feathered = wait_until("the feather", lambda: soft_px(found := alpha_of(obs, CARD)) > 2 * soft_px(alpha) and found)
+    feathered = card_when(obs, "the feather", lambda a: soft_px(a) > 2 * soft_px(alpha))
     assert np.abs(np.subtract(middle_of(feathered), middle_of(truth))).max() < 1
     assert feathered[~cv2.dilate(truth, np.ones((31, 31))).astype(bool)].max() == 0
+
+
+def card_when(obs: Obs, what: str, holds: Callable[[Picture], bool]) -> Picture:
+    """The card's alpha as soon as that holds."""
+
+    def found() -> Picture | None:
+        alpha = alpha_of(obs, CARD)
+        return alpha if holds(alpha) else None
+
+    return np.asarray(wait_until(what, found))
 
 
 def soft_px(alpha: Picture) -> int:
