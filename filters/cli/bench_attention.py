@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -163,7 +164,7 @@ def standing_row(name: str, height: float, found: Found) -> Sequence[str]:
     """A row of the table of distances."""
     means = [f"{100 * value:.1f}" for value in np.mean(found, axis=0)]
     worse = sum(with_it < without - LEAST_WORSE for without, with_it, *_ in found)
-    return name, f"1/{1 / height:.3g}", *means, f"{worse} of {len(found)}"
+    return name, str(Fraction(height).limit_denominator(9)), *means, f"{worse} of {len(found)}"
 
 
 def standing_figures(name: str, height: float, found: Found) -> list[Figure]:
