@@ -13,7 +13,7 @@ from .install_engine import ensure_with_progress
 from .workshop import FOR_DEMO, ROOT, prepare_programs, prepare_python, prepare_venv
 
 PARTS = ("engine", "obs")
-PICTURE, ATTENTION = "picture", "attention"
+PICTURE, ATTENTION, OFFLINE = "picture", "attention", "offline"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class PictureOptions:
 
 def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
     """Set up and measure; the exit code is that of the measuring."""
+    if OFFLINE in parts:
+        raise CommandError("bench offline stands alone, without other parts", 2)
     if write and parts and list(parts) not in ([PICTURE], [ATTENTION]):
         raise CommandError("--write needs all figures: leave the part away", 2)
     if write and picture.quick:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import media, models_parser, presets
+from . import camera, media, models_parser, presets
 from .errors import CommandError
 
-BENCH_PARTS = ("engine", "obs", "picture", "attention")
+BENCH_PARTS = ("engine", "obs", "picture", "attention", "offline")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -69,6 +69,10 @@ def make_parser() -> argparse.ArgumentParser:
     media.add_video_arguments(video)
     video.set_defaults(run=_video)
 
+    live = add("camera", help="a webcam through the filter, as a virtual camera", description=camera.ABOUT)
+    camera.add_arguments(live)
+    live.set_defaults(run=camera.run)
+
     settings = add("presets", help="the presets of the filter's dialog: list, save, share and remove them")
     presets.add_arguments(settings)
     settings.set_defaults(run=presets.run)
@@ -87,7 +91,8 @@ def make_parser() -> argparse.ArgumentParser:
         choices=[[], *BENCH_PARTS],
         metavar="part",
         help="engine, obs (these two by default), picture, which measures how good the masks are that OBS shows, or "
-        "attention, which measures what looking closer at small people is worth",
+        "attention, which measures what looking closer at small people is worth, or offline, which measures the "
+        "commands image and video",
     )
     bench.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     bench.add_argument("--quick", action="store_true", help="picture: very little of it, in a minute")
@@ -106,6 +111,11 @@ def make_parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train, passes_on=True)
 
     docs = add("docs", help="make docs/settings.md anew from the settings and their texts")
+    docs.add_argument(
+        "--camera-picture",
+        action="store_true",
+        help="instead, take the picture of the camera's window, with what test installs",
+    )
     docs.set_defaults(run=_docs)
 
     engine = add("engine", help="the process that OBS starts; not for people", add_help=False)
@@ -152,6 +162,10 @@ def _video(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if options.parts == ["offline"]:
+        from .bench_offline import bench_offline
+
+        return bench_offline(options.write, options.arguments)
     from .bench import PictureOptions, bench
 
     picture = PictureOptions(options.quick, options.data, options.rooms, options.json)
@@ -168,7 +182,11 @@ def _train(options: argparse.Namespace) -> int:
     return train([*options.others, *options.words])
 
 
-def _docs(_options: argparse.Namespace) -> int:
+def _docs(options: argparse.Namespace) -> int:
+    if options.camera_picture:
+        from .docs_camera import take_picture
+
+        return take_picture()
     from .docs_settings import write_page
 
     return write_page()

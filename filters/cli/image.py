@@ -30,17 +30,19 @@ def run(options: argparse.Namespace) -> int:
 
 def run_here(options: argparse.Namespace) -> int:
     """As ``run``, in a Python that has the engine's libraries."""
+    media.prepare_process()
     from ..offline import pictures
     from ..offline.files import MediaError
 
     settings = media.settings_of(options)
-    is_opaque = bool(settings.preview_mask or options.background)
+    is_opaque = settings.preview_mask or settings.background != "transparent"
     jobs = find_jobs(options.paths, is_opaque)
     extra = [options.contact_sheet] if options.contact_sheet else []
     for path in (*[job.target for job in jobs], *extra):
         check_ending(path, is_opaque or path in extra)
-    media.refuse_to_overwrite([*(job.target for job in jobs), *extra], [job.source for job in jobs], options.overwrite)
-    wanted = pictures.Wanted(settings, media.background_of(options))
+    read = [job.source for job in jobs] + [Path(settings.background_source)] * (settings.background == "source")
+    media.refuse_to_overwrite([*(job.target for job in jobs), *extra], read, options.overwrite)
+    wanted = pictures.Wanted(settings, media.background_of(settings, may_move=False))
     model = media.verified_model(settings.model)
     pool = pictures.Pool(lambda: media.load(model, options.device), wanted)
     finished: list[pictures.Done] = []

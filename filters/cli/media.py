@@ -6,9 +6,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...models.catalog import CatalogError, default_model_id
 from ...models.trust import ModelRefused, VerifiedModel
@@ -37,11 +38,15 @@ VIDEO = (
     "made: .webm (VP9) and .mov (ProRes 4444) are transparent unless there is a --background, .mp4 needs one. The "
     "first use installs FFmpeg's libraries into .venv-offline."
 )
-# What makes sense only live: here nothing is late, there is no picture without a mask, and what stands behind is named
-# by --background. Looking closer is for pictures, too.
-BEHIND = ("background", "blur_strength", "background_color", "background_source", "background_fit", "invert")
-ONLY_LIVE = frozenset(("timing", "without_mask", "attention", *BEHIND))
+# What makes sense only live: here nothing is late, and there is no picture without a mask.
+ONLY_LIVE = frozenset(("timing", "without_mask"))
+# Videos and cameras are looked at as a whole.
+OF_PICTURES = frozenset(("attention",))
 ALSO_CALLED = {"preview_mask": ["--mask"]}
+COLOURS = {
+    "black": "000000", "white": "ffffff", "grey": "808080", "gray": "808080",
+    "green": "00b140", "blue": "0047bb", "red": "ff0000",
+}  # fmt: skip
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +57,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention",
         action=argparse.BooleanOptionalAction,
-        default=DEFAULTS.attention,
+        default=None,
         help="look a second time, closer, where people are small (off)",
     )
 
@@ -61,43 +66,62 @@ def add_video_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``video``."""
     parser.add_argument("source", type=Path, metavar="IN", help="a video of any kind")
     parser.add_argument("target", type=Path, metavar="OUT", nargs="?", help=".webm, .mov or .mp4; else beside IN")
+    resume = "go on where an earlier run of the same command was broken off (on)"
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True, help=resume)
     add_common_arguments(parser)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Background, overwriting, device, and the filter's settings."""
-    parser.add_argument(
-        "--background",
-        metavar="WHAT",
-        help="put the person before a colour (#rrggbb or green, black, …), a picture, or the room as a blur (blur)",
-    )
+def add_common_arguments(parser: argparse.ArgumentParser, is_live: bool = False) -> None:
+    """Overwriting, device, and the filter's settings."""
     parser.add_argument("--preset", action=UsePreset, metavar="NAME", help=PRESET_HELP)
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    if not is_live:
+        parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help="where the network runs (%(default)s)")
     group = parser.add_argument_group("the filter's settings", "named and meant as in its dialog, see docs/settings.md")
     for setting in SETTINGS:
-        if setting.key not in ONLY_LIVE:
-            add_setting(group, setting)
+        if setting.key not in OF_PICTURES and (is_live or setting.key not in ONLY_LIVE):
+            add_setting(group, setting, ["-b"] if is_live and setting.key == "background" else [])
 
 
-def add_setting(group: argparse._ArgumentGroup, setting: Setting) -> None:
-    """The option of one setting."""
-    names = [f"--{setting.key.replace('_', '-')}", *ALSO_CALLED.get(setting.key, [])]
+def add_setting(group: argparse._ArgumentGroup, setting: Setting, short: Sequence[str] = ()) -> None:
+    """The option of one setting; None if it is not given."""
+    names = [*short, f"--{setting.key.replace('_', '-')}", *ALSO_CALLED.get(setting.key, [])]
     about = text(f"setting.{setting.key}.tooltip").replace("%", "%%")
     if setting.offers == "models":
         about = "an id of the catalogue, or the path of a trusted file; the one that ships otherwise (see models)"
-        group.add_argument(*names, default=setting.default, metavar="ID", help=about)
+        group.add_argument(*names, metavar="ID", help=about)
+    elif setting.offers == "sources":
+        about = "the picture or video behind you; a video begins anew where it ends"
+        group.add_argument(*names, metavar="FILE", help=about)
+    elif setting.key == "background":
+        kinds = ", ".join(setting.choices)
+        about = f"one of {kinds} ({setting.default}); in short also a colour itself, or the file of a picture or video"
+        group.add_argument(*names, metavar="WHAT", help=about)
     elif isinstance(setting.default, bool):
         default = "on" if setting.default else "off"
-        action = argparse.BooleanOptionalAction
-        group.add_argument(*names, action=action, default=setting.default, help=f"{about} ({default})")
+        group.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=f"{about} ({default})")
     elif setting.choices:
-        group.add_argument(*names, choices=setting.choices, default=setting.default, help=f"{about} (%(default)s)")
+        group.add_argument(*names, choices=setting.choices, help=f"{about} ({setting.default})")
+    elif isinstance(setting.default, int):
+        about = f"#rrggbb or {', '.join(COLOURS)} (#{rgb_digits(setting.default)})"
+        group.add_argument(*names, type=colour, metavar="COLOUR", help=about)
     else:
         values = f"{setting.minimum:g} to {setting.maximum:g}{setting.unit}, {setting.default:g}"
-        group.add_argument(
-            *names, type=number_for(setting), default=setting.default, metavar="N", help=f"{about} ({values})"
-        )
+        group.add_argument(*names, type=number_for(setting), metavar="N", help=f"{about} ({values})")
+
+
+def colour(word: str) -> int:
+    """A colour as OBS stores it, 0xAABBGGRR, of a name or #rrggbb."""
+    digits = COLOURS.get(word.lower(), word.removeprefix("#"))
+    if not re.fullmatch("[0-9a-fA-F]{6}", digits):
+        raise argparse.ArgumentTypeError(f"“{word}” is no colour: #rrggbb, or one of {', '.join(COLOURS)}")
+    red, green, blue = bytes.fromhex(digits)
+    return 0xFF << 24 | blue << 16 | green << 8 | red
+
+
+def rgb_digits(colour_abgr: int) -> str:
+    """rrggbb of a colour as OBS stores it."""
+    return "".join(f"{colour_abgr >> shift & 0xFF:02x}" for shift in (0, 8, 16))
 
 
 def number_for(setting: Setting) -> Callable[[str], float]:
@@ -113,12 +137,53 @@ def number_for(setting: Setting) -> Callable[[str], float]:
 
 
 def settings_of(options: argparse.Namespace) -> FilterSettings:
-    """The filter's settings as the options say."""
-    keys = {setting.key for setting in SETTINGS} - ONLY_LIVE | ({"attention"} & vars(options).keys())
-    settings = dataclasses.replace(DEFAULTS, **{key: getattr(options, key) for key in keys})
-    if settings.preview_mask and options.background:
+    """The filter's settings as the options say; CommandError."""
+    values = {setting.key: getattr(options, setting.key, None) for setting in SETTINGS}
+    given = {key: value for key, value in values.items() if value is not None}
+    given |= behind(given, is_typed=getattr(options, "preset", None) is None)
+    if given.get("preview_mask") and given.get("background", "transparent") != "transparent":
         raise CommandError("--mask and --background exclude each other: the mask is shown alone.", 2)
+    settings = dataclasses.replace(DEFAULTS, **given)
+    if settings.background == "source" and not Path(settings.background_source).is_file():
+        missing = f"{settings.background_source} is not there" if settings.background_source else "name its file"
+        raise CommandError(f"--background-source: {missing}.", 2)
     return settings
+
+
+def behind(given: Mapping[str, Any], is_typed: bool) -> dict[str, Any]:
+    """What stands behind, in the filter's own words: ``--background`` takes a colour or a file too, and an option that
+    belongs to one kind of background alone says which kind is meant, if it was typed and does not come of a preset,
+    which has all of them. CommandError."""
+    word = given.get("background")
+    if word is None and not is_typed:
+        return {}
+    if word is None:
+        belonging = {setting.only_for for setting in SETTINGS if setting.key in given}
+        kinds = {owner[1] for owner in belonging if owner and owner[0] == "background"}
+        if len(kinds) > 1:
+            raise CommandError(f"Which --background: {' or '.join(sorted(kinds))}?", 2)
+        return {"background": kinds.pop()} if kinds else {}
+    choices = next(setting.choices for setting in SETTINGS if setting.key == "background")
+    if word in choices:
+        return {}
+    if Path(word).exists():
+        return {"background": "source", "background_source": word}
+    try:
+        return {"background": "color", "background_color": colour(word)}
+    except argparse.ArgumentTypeError:
+        kinds_told, names = ", ".join(choices), ", ".join(COLOURS)
+        raise CommandError(
+            f"--background: “{word}” is none of {kinds_told}, no colour (#rrggbb, {names}), and no file that is there.",
+            2,
+        ) from None
+
+
+def prepare_process() -> None:
+    """What makes the work fast, as in the engine's process. Must run before the libraries are imported."""
+    from ..engine import process
+
+    process.limit_threads()
+    process.keep_freed_memory()
 
 
 def go_on_in(python: Path, arguments: Sequence[str]) -> int:
@@ -156,15 +221,15 @@ def load(model: VerifiedModel, device: str) -> Network:
         raise CommandError(text(f"problem.{refusal.code}", **refusal.params)) from refusal
 
 
-def background_of(options: argparse.Namespace) -> Background | None:
-    """The background that is wished for, if any; CommandError."""
-    from ..offline.backgrounds import make_background
+def background_of(settings: FilterSettings, may_move: bool) -> Background | None:
+    """The background that is wished for, if any: ``may_move`` says whether it may be a video; CommandError."""
+    from ..offline import backgrounds
     from ..offline.files import MediaError
 
     try:
-        return make_background(options.background) if options.background else None
+        return backgrounds.background_of(settings, may_move)
     except MediaError as error:
-        raise CommandError(f"--background: {error}", 2) from error
+        raise CommandError(f"--background-source: {error}", 2) from error
 
 
 def refuse_to_overwrite(targets: Sequence[Path], sources: Sequence[Path], may_overwrite: bool) -> None:

@@ -40,7 +40,4 @@ def without_obs(values: Mapping[str, Any]) -> dict[str, Any]:
         del kept["model"]
     if kept.get("background") in (DEFAULTS.background, "source"):
         del kept["background"]
-    if kept.get("background") == "color":
-        colour_abgr = kept.get("background_color", DEFAULTS.background_color)
-        kept["background"] = "#" + colour_abgr.to_bytes(4, "little")[:3].hex()
     return kept

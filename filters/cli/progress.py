@@ -3,12 +3,14 @@
 
 import shutil
 import sys
+import time
 from types import TracebackType
 from typing import TextIO
 
 BAR_WIDTH = 24
 # Where lines can't be overwritten, one is written for each new step, and for each such part.
 PLAIN_STEP = 0.25
+PLAIN_LINE_S = 10.0  # between two lines of figures
 
 
 class Progress:
@@ -43,3 +45,39 @@ class Progress:
         if self._moves and self._last_step:
             self._stream.write("\n")
             self._stream.flush()
+
+
+class StatusLine:
+    """One line that changes, and others above it that stay; on a terminal. Elsewhere a line now and then."""
+
+    def __init__(self, debug: int) -> None:
+        self._debug = debug
+        self._moves = sys.stderr.isatty() and not debug
+        self._due_s = 0.0
+        self._last = ""
+
+    def tell(self, words: str, from_debug: int = 0) -> None:
+        """Something has happened; told only if ``-d`` was given so often."""
+        if self._debug >= from_debug:
+            self._write(f"{words}\n")
+
+    def show(self, words: str) -> None:
+        """How it goes now."""
+        now_s = time.monotonic()
+        if self._moves and words != self._last:
+            width = shutil.get_terminal_size().columns - 1
+            self._write(words[:width])
+        elif not self._moves and now_s >= self._due_s:
+            self._due_s = now_s + (1.0 if self._debug else PLAIN_LINE_S)
+            self._write(f"{words}\n")
+        self._last = words
+
+    def end(self) -> None:
+        """Go on below."""
+        if self._moves:
+            self._write("\n")
+
+    def _write(self, words: str) -> None:
+        before = "\r\x1b[K" if self._moves else ""
+        sys.stderr.write(before + words)
+        sys.stderr.flush()

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 def run_here(options: argparse.Namespace) -> int:
     """As ``run``, in a Python that has the libraries."""
+    media.prepare_process()
     from ..engine.network import InferenceError
     from ..offline.files import MediaError
     from ..offline.pictures import Wanted
@@ -42,22 +43,24 @@ def run_here(options: argparse.Namespace) -> int:
     source: Path = options.source
     if not source.is_file():
         raise CommandError(f"{source} is not there.", 2)
-    target = checked_target(source, options.target, bool(settings.preview_mask or options.background))
-    media.refuse_to_overwrite([target], [source], options.overwrite)
-    wanted = Wanted(settings, media.background_of(options))
+    is_opaque = settings.preview_mask or settings.background != "transparent"
+    target = checked_target(source, options.target, is_opaque)
+    behind = [Path(settings.background_source)] if settings.background == "source" else []
+    media.refuse_to_overwrite([target], [source, *behind], options.overwrite)
+    wanted = Wanted(settings, media.background_of(settings, may_move=True))
     try:
         with VideoReader(source) as reader:
             duration_s = reader.duration_s
         network = media.load(media.verified_model(settings.model), options.device)
-        with stopped_by_ctrl_c() as stop, Progress("Video") as progress:
-            outcome = convert(source, target, network, wanted, stop, Teller(progress, duration_s))
+        with stopped_by(signal.SIGINT) as stop, Progress("Video") as progress:
+            outcome = convert(source, target, network, wanted, stop, Teller(progress, duration_s), options.resume)
     except MediaError as error:
         raise CommandError(str(error)) from error
     except InferenceError as error:
         raise CommandError(f"The model failed: {error}") from error
     if outcome.interrupted:
-        kept = f"{outcome.frames} frames are in {outcome.path}" if outcome.frames else "nothing was written"
-        print(f"interrupted: {kept}", file=sys.stderr)
+        kept = f"{outcome.frames} frames are kept in {outcome.path}; the same command goes on from there"
+        print(f"interrupted: {kept if outcome.frames else 'nothing was kept'}", file=sys.stderr)
         return INTERRUPTED
     print(f"Written: {outcome.path}, {outcome.frames} frames")
     if outcome.problem:
@@ -80,19 +83,20 @@ def checked_target(source: Path, target: Path | None, is_opaque: bool) -> Path:
 
 
 @contextlib.contextmanager
-def stopped_by_ctrl_c() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+def stopped_by(*numbers: int) -> Iterator[threading.Event]:
+    """An event that the first of these signals sets; a second Ctrl-C interrupts at once."""
     stop = threading.Event()
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Teller:
@@ -100,17 +104,21 @@ class Teller:
 
     def __init__(self, progress: Progress, duration_s: float | None) -> None:
         self._progress, self._duration_s = progress, duration_s
-        self._begin_s = time.monotonic()
+        self._begin_s: float | None = None
+        self._begin_at_s: float | None = None
 
-    def __call__(self, frames: int, position_s: float) -> None:
-        """``frames`` are written, the last of them shown at ``position_s``."""
+    def __call__(self, frames: int, before: int, position_s: float) -> None:
+        """``frames`` are there, ``before`` of them from an earlier run; the last of them is shown at ``position_s``."""
         from ..offline.reading import clock
 
+        self._begin_s = self._begin_s or time.monotonic()
+        self._begin_at_s = position_s if self._begin_at_s is None else self._begin_at_s
         taken_s = max(time.monotonic() - self._begin_s, 1e-3)
-        speed = f"{frames} frames, {frames / taken_s:.0f} per second"
+        speed = f"{frames} frames" + (f", {(frames - before) / taken_s:.0f} per second" if taken_s > 1 else "")
+        speed += f", going on after {before}" if before else ""
         if not self._duration_s:
             self._progress(0.0, "", f"{speed}, at {clock(position_s)}")
             return
-        part = min(position_s / self._duration_s, 1.0)
-        left = f", {clock(taken_s * (1 - part) / part)} left" if part > 0 else ""
-        self._progress(part, "", f"{speed}{left}")
+        done_s, rest_s = position_s - self._begin_at_s, max(self._duration_s - position_s, 0.0)
+        left = f", {clock(taken_s * rest_s / done_s)} left" if done_s > 0 else ""
+        self._progress(min(position_s / self._duration_s, 1.0), "", f"{speed}{left}")

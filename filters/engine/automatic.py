@@ -72,43 +72,54 @@ class Automatic:
     def _find(self, question: Question, anew: bool) -> None:
         lower_thread_priority()
         with self._one_at_a_time:
-            found = tuple(self._candidates(question.device, anew))
+            found = tuple(measured_candidates(question.device, anew, self._tell))
         answer = Answer(suggest(found, question.fps), found)
         self._control.post(lambda: self._answered(question, answer))
+
+    def _tell(self, model: str) -> None:
+        self._control.post(lambda: self._on_measuring(model))
 
     def _answered(self, question: Question, answer: Answer) -> None:
         self._asked.discard(question)
         self._answers[question] = answer
         self._on_answer(question, answer)
 
-    def _candidates(self, device: str, anew: bool) -> list[Candidate]:
-        path = store_path()
-        speeds = load_speeds(path)
-        found = []
-        for entry, quality in rated_models():
-            ms = self._speed(entry, device, {} if anew else speeds)
-            if ms is not None:
-                key, figure = ms
-                found.append(Candidate(entry.id, figure, quality))
-                if speeds.get(key) != figure:
-                    speeds.pop(key, None)
-                    speeds[key] = figure
-                    save_speeds(path, speeds)
-        return found
 
-    def _speed(self, entry: ModelEntry, device: str, speeds: Speeds) -> tuple[str, float] | None:
-        """The figure's key and the milliseconds; None for a model that can't run here."""
-        try:
-            model = read_model(entry)
-            key = key_of(model.sha256, device)
-            if key in speeds:
-                return key, speeds[key]
-            self._control.post(lambda: self._on_measuring(entry.id))
-            return key, measure_ms(load_network(model, device).network)
-        except (ModelRefused, CatalogError):
-            return None  # whoever chooses it is told why
-        except Exception:  # a driver throws anything: nothing about one model may end the choice
-            return None
+def measured_candidates(device: str, anew: bool, on_measuring: Callable[[str], None]) -> list[Candidate]:
+    """The models that may run here, with what they take on a device: remembered, or, with ``anew``, measured again.
+
+    ``on_measuring`` hears the id of each that is measured.
+    """
+    path = store_path()
+    speeds = load_speeds(path)
+    found = []
+    for entry, quality in rated_models():
+        ms = speed_of(entry, device, {} if anew else speeds, on_measuring)
+        if ms is not None:
+            key, figure = ms
+            found.append(Candidate(entry.id, figure, quality))
+            if speeds.get(key) != figure:
+                speeds.pop(key, None)
+                speeds[key] = figure
+                save_speeds(path, speeds)
+    return found
+
+
+def speed_of(
+    entry: ModelEntry, device: str, speeds: Speeds, on_measuring: Callable[[str], None]
+) -> tuple[str, float] | None:
+    """The figure's key and the milliseconds; None for a model that can't run here."""
+    try:
+        model = read_model(entry)
+        key = key_of(model.sha256, device)
+        if key in speeds:
+            return key, speeds[key]
+        on_measuring(entry.id)
+        return key, measure_ms(load_network(model, device).network)
+    except (ModelRefused, CatalogError):
+        return None  # whoever chooses it is told why
+    except Exception:  # a driver throws anything: nothing about one model may end the choice
+        return None
 
 
 def rated_models() -> list[tuple[ModelEntry, float]]:

@@ -54,14 +54,14 @@ class TemporalSmoother:
             self._memory = alpha.astype(np.float32), luma
             return alpha
         average_alpha, average_luma = memory
-        weight = self._weight_of_new(luma - average_luma, STILL_WEIGHT**smoothing)
+        weight = self.weight_of_new(luma - average_luma, STILL_WEIGHT**smoothing)
         mix_into(average_luma, luma, weight)
         height, width = alpha.shape
         full_weight = cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
         mix_into(average_alpha, alpha.astype(np.float32), cast(Float, full_weight))
         return cast(Byte, cv2.convertScaleAbs(average_alpha))
 
-    def _weight_of_new(self, change: Float, still_weight: float) -> Float:
+    def weight_of_new(self, change: Float, still_weight: float) -> Float:
         """``still_weight`` where nothing moves, up to 1 where the picture changes; spoils ``change``."""
         sample = change[::SAMPLE_STEP, ::SAMPLE_STEP].ravel()
         exposure = middle(sample)  # the camera's brightness control moves all pixels alike

@@ -1,101 +1,161 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What stands behind the person: a colour, a picture, or the room itself, blurred."""
+"""What stands behind the person: a colour, a picture, a video, or the room itself, blurred.
+
+Each background gives itself for pictures in RGB (``behind``) and for a video's frames in planes (``behind_planes``).
+"""
 
 from __future__ import annotations
 
-import re
+import functools
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from .compose import Alpha, Picture, widened
-from .files import MediaError
+from ..obs.other_source import Backdrop
+from ..obs.settings import DEFAULTS, FilterSettings
+from .blur import blurred_room, finer_size
+from .compose import Alpha, Picture, encoded, over, srgb, widened
+from .planes import Colours, Planes, planes_of_rgb, small_rgb
 
-COLOURS = {
-    "black": "000000", "white": "ffffff", "grey": "808080", "gray": "808080",
-    "green": "00b140", "blue": "0047bb", "red": "ff0000",
-}  # fmt: skip
-BLUR = "blur"
-# Standard deviation of the blur, as a share of the picture's height, and the height at which it is made.
-BLUR_SHARE, BLUR_ROWS = 0.03, 180
-LEAST_ROOM = 1e-3
+# A fixed noise of one step in 8 bits, so that a smooth wall shows no steps: as in compose.effect.
+NOISE_X, NOISE_Y, NOISE_SCALE = 0.06711056, 0.00583715, 52.9829189
 
 
 class Background(Protocol):
-    """Gives what stands behind the person of a picture: same size, same type."""
+    """Gives what stands behind the person at a time, in seconds from the first frame on; same size, same kind."""
 
-    def behind(self, picture_rgb: Picture, alpha: Alpha) -> Picture:
+    def behind(self, picture_rgb: Picture, alpha: Alpha, time_s: float = 0.0) -> Picture:
         """The background for ``picture_rgb`` HxWx3 with the person's ``alpha`` HxW uint8."""
         ...
 
+    def behind_planes(self, frame: Planes, alpha: Alpha, colours: Colours, time_s: float) -> Planes:
+        """The same for a frame in planes."""
+        ...
 
-def make_background(wanted: str) -> Background:
-    """The background that a name, ``#rrggbb``, ``blur`` or the path of a picture means. Raises MediaError."""
-    from .pictures import read_picture
+    def close(self) -> None:
+        """Close what is open."""
+        ...
 
-    if wanted == BLUR:
-        return Blurred()
-    digits = COLOURS.get(wanted.lower(), wanted.removeprefix("#").lower())
-    if re.fullmatch("[0-9a-f]{6}", digits) and not Path(wanted).exists():
-        return Still(np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(1, 1, 3))
-    if not Path(wanted).exists():
-        names = ", ".join(COLOURS)
-        raise MediaError(
-            f"“{wanted}” is neither a colour (#rrggbb, {names}), nor a picture that is there, nor “{BLUR}”."
-        )
-    return Still(read_picture(Path(wanted)).rgb)
+
+def background_of(settings: FilterSettings, may_move: bool) -> Background | None:
+    """The background that the settings want, None if none; ``background_source`` is a file here. Raises MediaError.
+
+    ``may_move``: it may be a video, which takes FFmpeg's libraries.
+    """
+    if settings.background == "blur":
+        return Blurred(settings.blur_strength)
+    if settings.background == "color":
+        colour_rgb = [settings.background_color >> shift & 0xFF for shift in (0, 8, 16)]
+        return Still(np.array(colour_rgb, np.uint8).reshape(1, 1, 3), "stretch")
+    if settings.background == "source":
+        return background_of_file(Path(settings.background_source), settings.background_fit, may_move)
+    return None
+
+
+def background_of_file(path: Path, fit: str, may_move: bool) -> Background:
+    """A picture, or a video if it moves. Raises MediaError."""
+    from .pictures import READABLE, read_picture
+
+    if path.suffix.lower() not in READABLE and may_move:
+        from .moving import Moving
+
+        return Moving(path, fit)
+    picture = read_picture(path)
+    if picture.alpha is not None:
+        return Still(over(picture.rgb, picture.alpha, np.zeros_like(picture.rgb)), fit)
+    return Still(picture.rgb, fit)
 
 
 class Still:
-    """One picture for all; it fills the frame, and what is too much is cut off on both sides alike."""
+    """One picture for all. ``fit``: fill (cut), fit (with a black margin), stretch."""
 
-    def __init__(self, picture_rgb: Picture) -> None:
-        self._picture_rgb = picture_rgb
+    def __init__(self, picture_rgb: Picture, fit: str = DEFAULTS.background_fit) -> None:
+        self._picture_rgb, self._fit = picture_rgb, fit
         self._made: Picture | None = None
+        self._planes: Planes | None = None
 
-    def behind(self, picture_rgb: Picture, alpha: Alpha) -> Picture:
+    def behind(self, picture_rgb: Picture, alpha: Alpha, time_s: float = 0.0) -> Picture:
         """As in ``Background``."""
         made = self._made
         if made is None or made.shape != picture_rgb.shape or made.dtype != picture_rgb.dtype:
-            made = in_depth(cover(self._picture_rgb, picture_rgb.shape[1], picture_rgb.shape[0]), picture_rgb.dtype)
-            self._made = made
+            placed_rgb = placed(self._picture_rgb, picture_rgb.shape[1], picture_rgb.shape[0], self._fit)
+            self._made = made = in_depth(placed_rgb, picture_rgb.dtype)
         return made
+
+    def behind_planes(self, frame: Planes, alpha: Alpha, colours: Colours, time_s: float) -> Planes:
+        """As in ``Background``."""
+        if self._planes is None or self._planes.y.shape != frame.y.shape:
+            height, width = frame.y.shape
+            placed_rgb = placed(in_depth(self._picture_rgb, np.dtype(np.uint8)), width, height, self._fit)
+            self._planes = planes_of_rgb(placed_rgb, colours)
+        return self._planes
+
+    def close(self) -> None:
+        """As in ``Background``."""
 
 
 class Blurred:
     """The room, blurred. The person is left out, so that no glow of them stands around them."""
 
-    def behind(self, picture_rgb: Picture, alpha: Alpha) -> Picture:
+    def __init__(self, strength: float = DEFAULTS.blur_strength) -> None:
+        self._strength = strength
+
+    def behind(self, picture_rgb: Picture, alpha: Alpha, time_s: float = 0.0) -> Picture:
         """As in ``Background``."""
         height, width = picture_rgb.shape[:2]
-        rows = min(BLUR_ROWS, height)
-        size = max(round(width * rows / height), 1), rows
-        room = 1 - cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[:, :, None] * np.float32(1 / 255)
-        small = cv2.resize(picture_rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        sigma_px = max(BLUR_SHARE * rows, 0.5)
-        light = blurred(small * room, sigma_px) + np.float32(LEAST_ROOM) * blurred(small, sigma_px)
-        weight = blurred(room, sigma_px).reshape(rows, size[0], 1) + np.float32(LEAST_ROOM)
-        soft = np.rint(light / weight).clip(0, np.iinfo(picture_rgb.dtype).max).astype(picture_rgb.dtype)
-        return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC))
+        size = finer_size(self._strength, width, height)
+        finer = np.asarray(cv2.resize(picture_rgb, size, interpolation=cv2.INTER_AREA))
+        light = blurred_room(finer, alpha, self._strength)
+        if picture_rgb.dtype != np.uint8:
+            light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+            return srgb(light, picture_rgb.dtype)
+        # Encoded while it is small: the camera has no time for more, and what is so smooth looks the same.
+        wide = np.asarray(cv2.resize(encoded(light) * 255, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        wide += noise(width, height)
+        np.clip(wide, 0, 255, out=wide)
+        return np.asarray(cv2.convertScaleAbs(wide))  # rounds
+
+    def behind_planes(self, frame: Planes, alpha: Alpha, colours: Colours, time_s: float) -> Planes:
+        """As in ``Background``; without the noise, which an encoder would take away."""
+        height, width = frame.y.shape
+        finer = small_rgb(frame, colours, *finer_size(self._strength, width, height))
+        room = srgb(blurred_room(finer, alpha, self._strength), np.dtype(np.uint8))
+        sizes = (width, height), (width // 2, height // 2), (width // 2, height // 2)
+        wide = (cv2.resize(p, s, interpolation=cv2.INTER_CUBIC) for p, s in zip(cv2.split(colours.yuv(room)), sizes))
+        return Planes(*(np.asarray(plane, np.uint8) for plane in wide))
+
+    def close(self) -> None:
+        """As in ``Background``."""
 
 
-def blurred(values: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    """A Gaussian blur; the picture goes on beyond its border as at the border."""
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE), np.float32)
+@functools.lru_cache(2)
+def noise(width: int, height: int) -> Any:
+    """Noise of -1/2 to 1/2, float32 HxWx3, the same each time and in all colours."""
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    inner = np.modf(x[None] * np.float32(NOISE_X) + y[:, None] * np.float32(NOISE_Y))[0]
+    steps = np.modf(np.float32(NOISE_SCALE) * inner)[0] - np.float32(0.5)
+    return np.repeat(steps[:, :, None], 3, axis=2)
 
 
-def cover(picture_rgb: Picture, width: int, height: int) -> Picture:
-    """The middle of a picture, scaled so that it fills ``width`` x ``height``."""
-    scale = max(width / picture_rgb.shape[1], height / picture_rgb.shape[0])
-    part_width = min(max(round(width / scale), 1), picture_rgb.shape[1])
-    part_height = min(max(round(height / scale), 1), picture_rgb.shape[0])
-    left, top = (picture_rgb.shape[1] - part_width) // 2, (picture_rgb.shape[0] - part_height) // 2
-    part = picture_rgb[top : top + part_height, left : left + part_width]
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (width, height), interpolation=method))
+def placed(picture: Picture, width: int, height: int, fit: str, margin: int = 0) -> Picture:
+    """A picture HxWx3, or a plane HxW, in ``width`` x ``height``: cut (fill), with a margin of that value (fit) or
+    stretched, as OBS shows it."""
+    rows, columns = picture.shape[:2]
+    part_x, part_y = Backdrop(0, columns, rows).part(fit, width, height)
+    cut_width, cut_height = (max(round(whole * min(part, 1)), 1) for whole, part in ((columns, part_x), (rows, part_y)))
+    left, top = (columns - cut_width) // 2, (rows - cut_height) // 2
+    cut = picture[top : top + cut_height, left : left + cut_width]
+    new_width, new_height = (max(round(side / max(part, 1)), 1) for side, part in ((width, part_x), (height, part_y)))
+    method = cv2.INTER_AREA if new_width < cut_width else cv2.INTER_LINEAR
+    scaled = np.asarray(cv2.resize(cut, (new_width, new_height), interpolation=method))
+    if scaled.shape[:2] == (height, width):
+        return scaled
+    canvas = np.full((height, width, *picture.shape[2:]), margin, picture.dtype)
+    x, y = (width - new_width) // 2, (height - new_height) // 2
+    canvas[y : y + new_height, x : x + new_width] = scaled
+    return canvas
 
 
 def in_depth(picture_rgb: Picture, dtype: np.dtype[Any]) -> Picture:

@@ -7,7 +7,9 @@ colours of the whole picture, ramp, feather; blending in linear light, as OBS bl
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -32,16 +34,31 @@ def alpha_of(mask: NDArray[Any], picture_rgb: Picture, settings: FilterSettings)
 
     ``mask`` is what ``Segmenter.segment`` gave: alpha h x w uint8, or factors float16 h x w x 4.
     """
-    planes, ramp = planes_of(mask), settings.ramp()
-    if settings.feather_px <= 0:
-        return draw_alpha(planes, picture_rgb, ramp)
+    ramp = settings.ramp()
+    if settings.feather_px > 0:
+        size = picture_rgb.shape[1], picture_rgb.shape[0]
+        mask, ramp = feathered(mask, lambda *small: resized(picture_rgb, *small), size, settings), (0.0, 1.0)
+    alpha = draw_alpha(planes_of(mask), picture_rgb, ramp)
+    return np.asarray(cv2.bitwise_not(alpha), np.uint8) if settings.invert else alpha
+
+
+def resized(picture_rgb: Picture, width: int, height: int) -> Picture:
+    """The picture in another size, as the shader samples it."""
+    return np.asarray(cv2.resize(picture_rgb, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def feathered(
+    mask: NDArray[Any], picture: Callable[[int, int], Picture], size: tuple[int, int], settings: FilterSettings
+) -> Alpha:
+    """The mask through the ramp, blurred so that its edge is ``feather_px`` wide to either side.
+
+    ``picture`` gives the frame in a width and height, RGB; ``size`` is the frame's own width and height.
+    """
     scale = FEATHER_SCALE[FORMAT_R8_ALPHA if mask.ndim == 2 else FORMAT_RGBA16F_FACTORS]
-    small = mask.shape[1] * scale, mask.shape[0] * scale
-    ramped = draw_alpha(planes, cv2.resize(picture_rgb, small, interpolation=cv2.INTER_LINEAR), ramp)
-    height, width = picture_rgb.shape[:2]
+    width, height = mask.shape[1] * scale, mask.shape[0] * scale
+    ramped = draw_alpha(planes_of(mask), picture(width, height), settings.ramp())
     sigma_px = settings.feather_px / FEATHER_SIGMAS
-    feathered = feather(ramped, sigma_px * small[0] / width, sigma_px * small[1] / height)
-    return draw_alpha(planes_of(feathered), picture_rgb, (0.0, 1.0))
+    return feather(ramped, sigma_px * width / size[0], sigma_px * height / size[1])
 
 
 def planes_of(mask: NDArray[Any]) -> list[Plane]:
@@ -95,6 +112,7 @@ def add_colours(
         values[:, part] += product
 
 
+@functools.lru_cache(8)
 def row_weights(source_rows: int, rows: int) -> Plane:
     """How much of each source row is in each row after linear resizing: rows x source_rows float32."""
     at = np.clip((np.arange(rows) + 0.5) * source_rows / rows - 0.5, 0, source_rows - 1)
@@ -142,14 +160,16 @@ def over(picture_rgb: Picture, alpha: Alpha, background_rgb: Picture) -> Picture
 def linear(colours: NDArray[Any]) -> Plane:
     """Linear light, 0 to 1, of sRGB colours (uint8 or uint16)."""
     if colours.dtype == np.uint8:
-        return np.asarray(_LINEAR_OF_8_BIT[colours])
+        return np.asarray(_LINEAR_OF_8_BIT.take(colours))
     return decoded(np.divide(colours, np.iinfo(colours.dtype).max, dtype=np.float32))
 
 
 def srgb(light: Plane, dtype: np.dtype[Any]) -> NDArray[Any]:
     """sRGB colours of linear light, 0 to 1."""
     if dtype == np.uint8:
-        return np.asarray(_8_BIT_OF_LINEAR[np.rint(light.clip(0, 1) * np.float32(LINEAR_STEPS)).astype(np.int32)])
+        steps = light * np.float32(LINEAR_STEPS)
+        steps += np.float32(0.5)
+        return np.asarray(_8_BIT_OF_LINEAR.take(np.clip(steps, 0, LINEAR_STEPS, out=steps).astype(np.uint16)))
     largest = np.iinfo(dtype).max
     return np.asarray(np.rint(encoded(light) * np.float32(largest)).clip(0, largest).astype(dtype))
 

@@ -3,18 +3,30 @@
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from ..bridge.region import WHOLE, Region
-from ..engine.closer import Answer, AttentiveSegmenter, Closer
 from ..engine.network import Network
-from ..engine.refine import Refinement
+from ..engine.pipeline import Segmented, Segmenter
+from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
 from .backgrounds import in_depth
+from .both_ways import BothWays
 from .compose import Alpha, Picture, alpha_of
+from .planes import Colours, small_rgb
 
-LOOKS = 4  # closer looks at one picture, each at the region that the one before asked for
+if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
+    from .reading import Frame
+
+Mask = NDArray[Any]  # as of ``Segmenter.segment``: alpha h x w uint8, or factors float16 h x w x 4
+
+STRETCH = 120  # frames: after each of them a video's work can be taken up again
+WARM_UP = 16  # frames, for a network or a filter that remembers
 
 
 class PersonFinder:
@@ -24,54 +36,77 @@ class PersonFinder:
     """
 
     def __init__(self, network: Network, settings: FilterSettings) -> None:
-        self._segmenter = AttentiveSegmenter(network)
-        self._settings = settings
-        self._wanted_region = WHOLE
+        self._segmenter = Segmenter(network)
+        self.settings = settings
 
     def alpha(self, picture_rgb: Picture, time_ns: int) -> Alpha:
         """The alpha, HxW uint8, of a picture HxWx3, taken at ``time_ns`` of the sequence. Raises InferenceError."""
-        answer = self._look(picture_rgb, time_ns)
-        self._wanted_region = answer.wanted
-        return self._drawn(answer, picture_rgb)
+        return alpha_of(self.segmented(picture_rgb, time_ns).mask, picture_rgb, self.settings)
 
-    def alpha_of_still(self, picture_rgb: Picture) -> Alpha:
-        """The same of a picture that nothing follows: looked at as closely as a sequence would be in the end."""
-        if self._settings.attention:
-            self._wanted_region = self._segmenter.settle(self._small_rgba(picture_rgb))
-        for _ in range(LOOKS):
-            region = self._wanted_region
-            answer = self._look(picture_rgb, 0)
-            self._wanted_region = answer.wanted
-            if answer.wanted == region:
-                break
-        return self._drawn(answer, picture_rgb)
-
-    def _look(self, picture_rgb: Picture, time_ns: int) -> Answer:
-        settings, region = self._settings, self._wanted_region
-        grow_px = settings.grow_px * self._segmenter.network.height / picture_rgb.shape[0]
-        wanted = Refinement(settings.smoothing, grow_px, settings.sharp_edges, settings.remove_specks)
-        closer = None
-        if not region.is_whole:
-            closer = Closer(region, self._small_rgba(picture_rgb[pixels(region, picture_rgb)]))
-        return self._segmenter.segment(self._small_rgba(picture_rgb), time_ns, wanted, settings.attention, closer)
-
-    def _small_rgba(self, picture_rgb: Picture) -> Alpha:
+    def segmented(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Segmented:
+        """The small mask that ``alpha`` is made of, moved ``ahead_ms`` into the future. Raises InferenceError."""
         network = self._segmenter.network
         small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
-
-    def _drawn(self, answer: Answer, picture_rgb: Picture) -> Alpha:
-        if answer.region.is_whole:
-            return alpha_of(answer.segmented.mask, picture_rgb, self._settings)
-        covered = pixels(answer.region, picture_rgb)
-        alpha = np.zeros(picture_rgb.shape[:2], np.uint8)
-        part_rgb = np.ascontiguousarray(picture_rgb[covered])
-        alpha[covered] = alpha_of(answer.segmented.mask, part_rgb, self._settings)
-        return alpha
+        frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
+        wanted = refinement(self.settings, network, picture_rgb.shape[0])._replace(ahead_ms=ahead_ms)
+        return self._segmenter.segment(frame_rgba, time_ns, wanted)
 
 
-def pixels(region: Region, picture: Picture) -> tuple[slice, slice]:
-    """The rows and columns of a picture that a region spans, to the nearest pixel."""
-    height, width = picture.shape[:2]
-    rows = slice(round(region.top * height), round((region.top + region.side) * height))
-    return rows, slice(round(region.left * width), round((region.left + region.side) * width))
+class ClipPersonFinder:
+    """Finds the person in a video, frame by frame, knowing what follows. For one thread.
+
+    What it remembers of earlier frames begins anew at each `STRETCH`, after a few frames to warm up, and smoothing
+    reaches over a few frames only: so the mask of a frame does not depend on where a run began.
+    """
+
+    def __init__(
+        self, network: Network, settings: FilterSettings, colours: Colours, first: int = 0, first_given: int = 0
+    ) -> None:
+        """Frames before the ``first`` only warm up; masks of those before ``first_given`` only smooth others."""
+        self._network, self._settings, self._colours = network, settings, colours
+        self._first, self._first_given = first, first_given
+        self._segmenter = Segmenter(network)
+        self._before: collections.deque[tuple[NDArray[np.uint8], int]] = collections.deque(maxlen=WARM_UP)
+        self._smoother: BothWays[tuple[Frame, NDArray[np.uint8]]] = BothWays(settings.smoothing)
+        self._refiner = Refiner()
+
+    def push(self, frame: Frame, time_ns: int) -> Iterator[tuple[Frame, Mask]]:
+        """Take the next frame; gives those that are finished, with the masks that ``alpha_of_planes`` takes.
+
+        Raises InferenceError.
+        """
+        small = small_rgb(frame.planes, self._colours, self._network.width, self._network.height)
+        frame_rgba = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
+        if frame.number >= self._first:
+            raw = self._raw(frame.number, frame_rgba, time_ns)
+            yield from self._given(self._smoother.push((frame, frame_rgba), raw, frame_rgba, time_ns))
+        self._before.append((frame_rgba, time_ns))
+
+    def flush(self) -> Iterator[tuple[Frame, Mask]]:
+        """The last frames, at the end of the video."""
+        yield from self._given(self._smoother.flush())
+
+    def _raw(self, number: int, frame_rgba: NDArray[np.uint8], time_ns: int) -> NDArray[np.uint8]:
+        """The network's mask without specks, h x w uint8."""
+        wanted = Refinement(no_specks=self._settings.remove_specks)
+        if number % STRETCH == 0:
+            self._segmenter = Segmenter(self._network)
+            for before_rgba, before_ns in self._before:
+                self._segmenter.segment(before_rgba, before_ns, wanted)
+        return np.array(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, np.uint8)
+
+    def _given(
+        self, smoothed: Iterator[tuple[tuple[Frame, NDArray[np.uint8]], NDArray[np.uint8]]]
+    ) -> Iterator[tuple[Frame, Mask]]:
+        """The smoothed masks, h x w uint8, refined, in memory of their own."""
+        for (frame, frame_rgba), alpha in smoothed:
+            if frame.number < self._first_given:
+                continue
+            wanted = refinement(self._settings, self._network, frame.height)._replace(smoothing=0.0, no_specks=False)
+            yield frame, self._refiner.refine(alpha, frame_rgba, 0, wanted).copy()
+
+
+def refinement(settings: FilterSettings, network: Network, height: int) -> Refinement:
+    """What the settings want of the mask of a picture so many pixels high."""
+    grow_px = settings.grow_px * network.height / height
+    return Refinement(settings.smoothing, grow_px, settings.sharp_edges, settings.remove_specks)

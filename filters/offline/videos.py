@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A whole video: every frame gets its own mask. Reading, finding and writing overlap; what waits between is bounded."""
+"""A whole video: every frame gets its own mask. Reading, finding, composing and writing overlap; little waits between.
+
+It is made in stretches, each whole or not there, which are joined at the end: so it goes on where it was broken off.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import threading
@@ -12,25 +16,27 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import cv2
-import numpy as np
 
 from ..engine.network import Network
-from .compose import Alpha, Picture, over, with_alpha
-from .files import MediaError, part_name
-from .person import PersonFinder
+from .compose import Alpha
+from .files import MediaError
+from .person import STRETCH, WARM_UP, ClipPersonFinder, Mask
 from .pictures import Wanted
-from .reading import Frame, Item, VideoReader
-from .writing import VideoWriter
+from .planes import alpha_of_planes, blacked_out, grey, over_planes
+from .reading import Frame, Mark, VideoReader, said
+from .stretches import Stretches, fingerprint_of, lead_number, open_stretches
+from .writing import OPAQUE, WITH_ALPHA, Made, StretchWriter, join
 
-WAITING = 4  # items between two stages
+WAITING = 3  # items between two stages
 LOOK_AGAIN_S = 0.2  # how often a stage that waits looks whether all is to end
 
-Report = Callable[[int, float], None]
+Report = Callable[[int, int, float], None]
 T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """What came of a video: where it lies, how many frames, what of the source could not be read, in words."""
+    """What came of a video: where it lies, how many frames, what of the source could not be read, in words. If it was
+    interrupted: the folder of what is kept, and how many frames those are."""
 
     path: Path
     frames: int
@@ -39,63 +45,132 @@ class Outcome(NamedTuple):
 
 
 def convert(
-    source: Path, target: Path, network: Network, wanted: Wanted, stop: threading.Event, report: Report
+    source: Path,
+    target: Path,
+    network: Network,
+    wanted: Wanted,
+    stop: threading.Event,
+    report: Report,
+    go_on: bool = True,
 ) -> Outcome:
-    """Make ``target`` of ``source``.
+    """Make ``target`` of ``source``; with ``go_on`` from where an earlier run with the same wishes was broken off.
 
-    ``report`` hears the frames written and the time of the last in seconds, counted from the first. Set
-    ``stop`` to end early: what is done then lies, playable, beside the target (``files.part_name``). Raises
-    MediaError, InferenceError; then nothing is left.
+    ``report`` hears of each frame: how many are there, how many of them an earlier run had made, and the frame's time
+    in seconds, counted from the first. Set ``stop`` to end early. Raises MediaError, InferenceError. In both cases the
+    stretches that are finished stay, in ``stretches.folder_of(target)``.
     """
     has_alpha = not (wanted.settings.preview_mask or wanted.background)
-    part = part_name(target)
-    frames = 0
+    encoding = (WITH_ALPHA if has_alpha else OPAQUE)[target.suffix.lower()]
     cv2.setNumThreads(1)  # each stage has a thread
-    try:
-        with VideoReader(source) as reader:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with VideoWriter(part, reader, has_alpha) as writer:
-                with contextlib.closing(through(segmented(reader, network, wanted, stop), stop)) as items:
-                    for item in items:
-                        writer.write(item)
-                        if isinstance(item, Frame):
-                            frames += 1
-                            report(frames, float(item.pts * reader.time_base) - reader.start_s)
+    with VideoReader(source) as reader:
+        stretches = open_stretches(target, encoding, fingerprint_of(source, wanted, network, encoding), go_on)
+        unfinished = stretches.folder / f"unfinished{encoding.stretch}"
+        whole = stretches.folder / target.name
+        try:
+            frames = write_stretches(stretches, unfinished, reader, network, wanted, stop, report)
+            interrupted = stop.is_set()
+            if not interrupted:
+                with VideoReader(source) as again:
+                    join(whole, stretches.files(), encoding, again)
+                os.replace(whole, target)
+                stretches.remove()
+            return Outcome(stretches.folder if interrupted else target, frames, reader.problem, interrupted)
+        except (MediaError, OSError) as error:
+            why = str(error) if isinstance(error, MediaError) else f"{target} can't be written: {said(error)}."
+            kept = f" {stretches.frames} frames are kept in {stretches.folder}; the same command goes on from there."
+            raise MediaError(f"{why}{kept if stretches.done else ''}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+                whole.unlink(missing_ok=True)
+            if not stretches.done:
+                stretches.remove()
+
+
+def write_stretches(
+    stretches: Stretches,
+    unfinished: Path,
+    reader: VideoReader,
+    network: Network,
+    wanted: Wanted,
+    stop: threading.Event,
+    report: Report,
+) -> int:
+    """Write what is not there yet; gives the number of frames that are, then. Raises MediaError, InferenceError."""
+    marks: dict[int, Mark] = {}
+    before, frames = stretches.frames, 0
+    with contextlib.closing(through(composed(reader, network, wanted, stretches, marks, stop), stop)) as items:
+        for stretch in by_stretch(items):
+            first = next(stretch)
+            number = stretches.done
+            with StretchWriter(unfinished, stretches.encoding, reader) as writer:
+                for frames, made in enumerate(itertools.chain([first], stretch), 1):
+                    writer.write(made)
+                    position_s = float(made.source.pts * reader.time_base) - reader.start_s
+                    report(stretches.frames + frames, before, position_s)
                 writer.close()
-        interrupted = stop.is_set()
-        if interrupted and not frames:
-            part.unlink()
-        if not interrupted:
-            os.replace(part, target)
-        return Outcome(part if interrupted else target, frames, reader.problem, interrupted)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise MediaError(f"{target} can't be written: {error.strerror or error}.") from error
-        raise
+            if not stop.is_set():
+                stretches.add(unfinished, frames, first.source.pts, marks.pop(number))
+    return stretches.frames
 
 
-def segmented(reader: VideoReader, network: Network, wanted: Wanted, stop: threading.Event) -> Iterator[Item]:
-    """The reader's items with each frame as it is to be written."""
-    finder = PersonFinder(network, wanted.settings)
-    with contextlib.closing(through(reader.items(), stop)) as items:
-        for item in items:
-            if isinstance(item, Frame):
-                time_ns = int(item.pts * reader.time_base * 10**9)
-                alpha = finder.alpha(item.rgb, time_ns)
-                yield Frame(finish(item.rgb, alpha, wanted), item.pts)
-            else:
-                yield item
+def by_stretch(items: Iterable[Made]) -> Iterator[Iterator[Made]]:
+    """The frames of each stretch."""
+    return (frames for _, frames in itertools.groupby(items, lambda made: made.source.number // STRETCH))
 
 
-def finish(frame_rgb: Picture, alpha: Alpha, wanted: Wanted) -> Picture:
-    """The frame to write: RGB, or RGBA if it is to stay transparent."""
+def composed(
+    reader: VideoReader,
+    network: Network,
+    wanted: Wanted,
+    stretches: Stretches,
+    marks: dict[int, Mark],
+    stop: threading.Event,
+) -> Iterator[Made]:
+    """The frames as they are to be written, from the first that is missing on. Fills ``marks`` for each stretch."""
+    with contextlib.closing(through(masked(reader, network, wanted, stretches, marks, stop), stop)) as items:
+        for frame, mask in items:
+            alpha = alpha_of_planes(mask, frame.planes, reader.colours, wanted.settings)
+            yield finish(frame, alpha, wanted, reader)
+
+
+def masked(
+    reader: VideoReader,
+    network: Network,
+    wanted: Wanted,
+    stretches: Stretches,
+    marks: dict[int, Mark],
+    stop: threading.Event,
+) -> Iterator[tuple[Frame, Mask]]:
+    """The frames with their masks, small still."""
+    first = stretches.done * STRETCH
+    finder = ClipPersonFinder(network, wanted.settings, reader.colours, stretches.first_needed(), first)
+    with contextlib.closing(through(marked(reader, stretches, marks), stop)) as frames:
+        for frame in frames:
+            yield from finder.push(frame, int(frame.pts * reader.time_base * 10**9))
+        yield from finder.flush()
+
+
+def marked(reader: VideoReader, stretches: Stretches, marks: dict[int, Mark]) -> Iterator[Frame]:
+    """The frames that are needed."""
+    for frame in reader.frames(stretches.start()):
+        stretch = (frame.number + WARM_UP) // STRETCH
+        if frame.number == lead_number(stretch):
+            marks[stretch] = reader.mark(frame)
+        yield frame
+
+
+def finish(frame: Frame, alpha: Alpha, wanted: Wanted, reader: VideoReader) -> Made:
+    """The frame to write: the mask, the person before a background, or the person on nothing."""
+    colours = reader.colours
     if wanted.settings.preview_mask:
-        return np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB))
+        return Made(grey(alpha, colours), None, frame)
+    own = frame.planes.copy()
     if wanted.background:
-        return over(frame_rgb, alpha, wanted.background.behind(frame_rgb, alpha))
-    return with_alpha(frame_rgb, alpha)
+        time_s = float(frame.pts * reader.time_base) - reader.start_s
+        behind = wanted.background.behind_planes(frame.planes, alpha, colours, time_s)
+        return Made(over_planes(own, alpha, behind, colours), None, frame)
+    return Made(blacked_out(own, alpha, colours), alpha, frame)
 
 
 class _End(NamedTuple):

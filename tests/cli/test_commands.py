@@ -38,7 +38,7 @@ def test_a_wrong_call_is_answered_in_words(arguments: tuple[str, ...]) -> None:
 def test_every_command_has_a_help_line_and_stands_in_the_readme() -> None:
     shown = run("--help").stdout
     readme = (ROOT / "README.md").read_text()
-    for command in ("demo", "install-engine", "models", "presets", "image", "video", "test", "check"):
+    for command in ("demo", "install-engine", "models", "presets", "image", "video", "camera", "test", "check"):
         assert re.search(rf"^    {command}\b", shown, re.MULTILINE), command
         assert command in readme
         assert run(command, "--help").returncode == 0

@@ -87,8 +87,8 @@ def test_image_and_video_take_a_preset_and_what_stands_behind_it(
     assert settings_of(low).feather_px == 1.0
     values = {"background": "color", "background_color": 0xFF302010, "model": "auto", "smoothing": 0.2}
     save_own(Preset("Mine", values))
-    mine = options_of("in.png", "--preset", "mine")
-    assert (mine.background, mine.model, mine.smoothing) == ("#102030", "", 0.2)
+    mine = settings_of(options_of("in.png", "--preset", "mine"))
+    assert (mine.background, mine.background_color, mine.model, mine.smoothing) == ("color", 0xFF302010, "", 0.2)
     assert make_parser().parse_args(["video", "in.mp4", "--preset", "slow-computer"]).model == "person_fast_256x144"
     with pytest.raises(SystemExit) as ended:
         options_of("in.png", "--preset", "nothing")

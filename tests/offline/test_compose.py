@@ -13,7 +13,6 @@ from background_filter.filters.engine.network import Network
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.filters.obs.compose import FEATHER_TAPS
 from background_filter.filters.obs.settings import DEFAULTS
-from background_filter.filters.offline.backgrounds import Blurred, Still
 from background_filter.filters.offline.compose import alpha_of, over, with_alpha
 from background_filter.filters.offline.person import PersonFinder
 from background_filter.tests.obs.support import PLAIN
@@ -96,19 +95,3 @@ def test_edges_are_blended_in_linear_light_as_obs_does() -> None:
     assert (black == 0).all()
     fine = over(white.astype(np.uint16) * 257, np.array([[0, 128, 255]], np.uint8), black.astype(np.uint16))
     assert fine[0, :, 0].tolist() == pytest.approx([0, 188 * 257, 65535], abs=257)
-
-
-def test_a_background_picture_fills_the_frame_in_its_proportions() -> None:
-    stripes = np.zeros((100, 400, 3), np.uint8)
-    stripes[:, 150:250] = 255  # the middle, which is all that a square sees
-    behind = Still(stripes).behind(np.zeros((50, 50, 3), np.uint8), np.zeros((50, 50), np.uint8))
-    assert behind.shape == (50, 50, 3)
-    assert behind.min() == 255
-
-
-def test_no_glow_of_the_person_is_in_the_blurred_room() -> None:
-    picture_rgb = np.full((200, 300, 3), 40, np.uint8)
-    alpha = np.zeros((200, 300), np.uint8)
-    picture_rgb[50:, 100:200], alpha[50:, 100:200] = 255, 255
-    behind = Blurred().behind(picture_rgb, alpha)
-    assert behind[alpha == 0].max() <= 48

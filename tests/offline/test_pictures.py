@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,8 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from background_filter.filters.cli.bench_attention import standing
+from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
+from background_filter.filters.cli.bench_picture_metrics import intersection_over_union
 from background_filter.filters.engine.network import Network
 from background_filter.filters.obs.settings import DEFAULTS
+from background_filter.filters.offline.attentive import AttentivePersonFinder
 from background_filter.filters.offline.person import PersonFinder
 from background_filter.filters.offline.pictures import THUMBNAIL_PX
 from background_filter.tests.offline.clips import PORTRAIT, Picture, portrait_rgb
@@ -142,6 +148,20 @@ def test_a_folder_with_some_bad_ones(command: Command, tmp_path: Path, capsys: p
     assert width >= 3 * THUMBNAIL_PX and height >= THUMBNAIL_PX
 
 
+def test_a_picture_that_is_too_large_is_refused(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its header says that it has 50000 x 50000 pixels; nobody reserves memory for them."""
+    raw = bytearray(PORTRAIT.read_bytes())
+    raw[16:24] = (50000).to_bytes(4, "big") * 2
+    raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
+    (tmp_path / "huge.png").write_bytes(raw)
+    assert command("image", tmp_path / "huge.png", tmp_path / "out.png") == 1
+    said = capsys.readouterr().err
+    assert "huge.png" in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["huge.png"]
+
+
 def test_real_photographs(command: Command, shared_folder: Path, tmp_path: Path) -> None:
     photographs = sorted((shared_folder / "data" / "dev" / "everyday").rglob("*.jpg"))[:6]
     assert photographs
@@ -159,7 +179,7 @@ def test_real_photographs(command: Command, shared_folder: Path, tmp_path: Path)
         ((PORTRAIT, "out.mp3", "--mask"), "must end in one of"),
         ((PORTRAIT, "there.png"), "is there already"),
         ((PORTRAIT, PORTRAIT, "--overwrite"), "is read and would be written"),
-        ((PORTRAIT, "out.png", "--background", "mauve"), "neither a colour"),
+        ((PORTRAIT, "out.png", "--background", "mauve"), "is none of transparent, blur, color, source, no colour"),
         ((PORTRAIT, "out.png", "--model", "no_such"), "no_such"),
         ((PORTRAIT, "there.png/out.png"), "can't be written"),
         (("empty", "out"), "No pictures in"),
@@ -186,3 +206,20 @@ def test_a_number_outside_its_range_is_refused(command: Command, capsys: pytest.
     with pytest.raises(SystemExit):
         command("image", PORTRAIT, "--threshold", "1.5")
     assert "1.5 is not within 0 to 1" in capsys.readouterr().err
+
+
+def test_a_small_person_is_looked_at_closer_if_wanted(network: Network) -> None:
+    frame_bgr, truth = standing(*portrait(), drawn_room((1280, 720))).frame(1 / 3, 0.6, 1)
+    frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    fits = []
+    for attention in (False, True):
+        finder = AttentivePersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
+        alpha = finder.alpha_of_still(frame_rgb)
+        fits.append(intersection_over_union(np.divide(alpha, 255, dtype=np.float32), truth))
+    assert fits[0] < fits[1] > 0.95
+
+
+def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(network: Network) -> None:
+    wanted = dataclasses.replace(DEFAULTS, attention=True)
+    closer = AttentivePersonFinder(network, wanted).alpha_of_still(portrait_rgb())
+    assert np.array_equal(closer, PersonFinder(network, DEFAULTS).alpha(portrait_rgb(), 0))

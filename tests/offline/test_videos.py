@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -21,7 +18,6 @@ import pytest
 from background_filter.filters.engine.network import Network
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.filters.offline import videos
-from background_filter.filters.offline.compose import with_alpha
 from background_filter.filters.offline.person import PersonFinder
 from background_filter.filters.offline.pictures import Wanted
 from background_filter.filters.offline.videos import through
@@ -223,22 +219,6 @@ def test_what_can_not_be_done_is_said(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
 
 
-def test_ctrl_c_leaves_a_part_that_plays(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "in.mp4", portrait_frames(40, 1280, 720) * 4, sound="aac")
-    command = [sys.executable, str(SCRIPT), "video", str(source), str(tmp_path / "out.mp4"), "--background", "blur"]
-    environment = os.environ | {"OBS_BACKGROUND_FILTER_CONFIG": str(tmp_path / "config")}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stderr
-        first = process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-    assert process.returncode == 130, first + rest
-    part = tmp_path / "out.part.mp4"
-    assert f"frames are in {part}" in rest
-    assert not (tmp_path / "out.mp4").exists()
-    assert 1 <= len(read_clip(part).frames) < 160
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit for the size of files")
 def test_where_there_is_no_room_nothing_is_left(tmp_path: Path) -> None:
     import resource
@@ -263,7 +243,7 @@ def test_where_there_is_no_room_nothing_is_left(tmp_path: Path) -> None:
 def test_an_error_on_the_way_leaves_nothing(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_clip(tmp_path / "in.mp4", portrait_frames(9))
 
-    def finish(rgb: Picture, alpha: Picture, wanted: object) -> Picture:
+    def finish(*_: object) -> None:
         raise MemoryError("too much")
 
     monkeypatch.setattr(videos, "finish", finish)
@@ -289,9 +269,3 @@ def test_stages_wait_for_each_other() -> None:
             time.sleep(0.3)  # long enough for all that may be made to be made
             assert len(made) <= 2 * (videos.WAITING + 2)
     assert taken == made == list(range(100))
-
-
-def test_with_alpha_is_what_a_transparent_frame_holds() -> None:
-    rgb, alpha = portrait_frames(1)[0], np.zeros((180, 320), np.uint8)
-    assert (videos.finish(rgb, alpha, Wanted(DEFAULTS, None)) == with_alpha(rgb, alpha)).all()
-    assert Fraction(1, RATE) == 512 * TIME_BASE
