@@ -60,7 +60,7 @@ class AttentivePersonFinder:
         if answer.region.is_whole:
             return alpha_of(answer.segmented.mask, picture_rgb, self._settings)
         covered = pixels(answer.region, picture_rgb)
-        alpha = np.zeros(picture_rgb.shape[:2], np.uint8)
+        alpha = np.full(picture_rgb.shape[:2], 255 * self._settings.invert, np.uint8)
         part_rgb = np.ascontiguousarray(picture_rgb[covered])
         alpha[covered] = alpha_of(answer.segmented.mask, part_rgb, self._settings)
         return alpha

@@ -217,6 +217,8 @@ def test_a_small_person_is_looked_at_closer_if_wanted(network: Network) -> None:
         alpha = finder.alpha_of_still(frame_rgb)
         fits.append(intersection_over_union(np.divide(alpha, 255, dtype=np.float32), truth))
     assert fits[0] < fits[1] > 0.95
+    inverted = dataclasses.replace(DEFAULTS, attention=True, invert=True)
+    assert np.array_equal(255 - AttentivePersonFinder(network, inverted).alpha_of_still(frame_rgb), alpha)
 
 
 def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(network: Network) -> None:
