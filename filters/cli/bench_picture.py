@@ -45,7 +45,7 @@ READY_TIMEOUT_S = 30.0
 # With less of the clip the figures would be those of a machine that can't keep up.
 LEAST_SEEN = 0.7
 # The engine moves masks ahead by milliseconds, with bounds; at lower rates a clip that is played slower is beyond them.
-NO_DELAY_FPS = 10
+NO_DELAY_FPS = 5
 # Everything that the filter adds to the network's mask, switched off; keys that it does not have are left out.
 SWITCHED_OFF: dict[str, Any] = {
     "threshold": 0.5,
@@ -72,7 +72,7 @@ class Plan:
 # Frames that stand still differ in nothing but their noise, at whatever rate they are filmed.
 FULL = Plan(
     (((640, 360), 15), ((1280, 720), 6), ((1920, 1080), 3)),
-    (Motion(0.0, 60), Motion(0.4, 60), Motion(0.4, 30), Motion(1.2, 60), Motion(1.2, 30)),
+    (Motion(0.0, 60), Motion(0.4, 60), Motion(0.4, 30), Motion(1.2, 60), Motion(1.2, 30), Motion(1.2, 60, True)),
     more_people=1,
     measured_frames=MEASURED_FRAMES,
 )

@@ -34,7 +34,7 @@ LEAST_UNCUT = 0.8
 NOISE_REACH_PX = 64
 # The first frames of a scene are not measured: what remembers the scene before needs them.
 WARM_UP_FRAMES = 6
-# Long enough for a swing to either side.
+# Few enough that the fastest is in the picture all the while, and enough for a swing to either side.
 MEASURED_FRAMES = 16
 FINGERPRINT_STEP_PX = 12
 # Colours this near to the cut-out's edge, in its pixels, are mixed with the old room's; and how far colour is spread.
@@ -51,10 +51,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Motion:
-    """How a person moves: ``widths_per_s`` frame widths per second, filmed at ``fps`` frames per second."""
+    """How a person moves: ``widths_per_s`` frame widths per second, filmed at ``fps`` frames per second.
+
+    She crosses the picture evenly, or with ``turns`` swings about its middle and turns within a frame.
+    """
 
     widths_per_s: float
     fps: int
+    turns: bool = False
 
     @property
     def widths_per_frame(self) -> float:
@@ -64,7 +68,9 @@ class Motion:
     @property
     def name(self) -> str:
         """As a row of a table is called."""
-        return f"{self.widths_per_s:g} at {self.fps} fps" if self.widths_per_s else "still"
+        if not self.widths_per_s:
+            return "still"
+        return f"{self.widths_per_s:g} at {self.fps} fps" + ", turning" * self.turns
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,13 @@ class Scene:
     motion: Motion
 
     def left_px(self, number: int) -> float:
-        """Her left edge in frame ``number`` (before the first one, too): she swings about the middle at an even speed,
-        as far as she gets in a quarter of the measured frames, but not out of the picture."""
+        """Her left edge in frame ``number`` (before the first one, too): she crosses the picture's middle halfway, or
+        swings about it as far as she gets in a quarter of the measured frames, but not out of the picture."""
         width = int(self.room_bgr.shape[1])
         middle_px = (width - int(self.person.alpha.shape[1])) / 2
         step_px = self.motion.widths_per_frame * width
+        if not self.motion.turns:
+            return middle_px + step_px * (number - (WARM_UP_FRAMES + MEASURED_FRAMES - 1) / 2)
         reach_px = min(step_px * MEASURED_FRAMES / 4, middle_px)
         if not reach_px:
             return middle_px

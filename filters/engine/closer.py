@@ -59,6 +59,7 @@ class AttentiveSegmenter:
         self._watch = MotionWatch()
         self._strikes = 0
         self._others_are_there = False
+        self._referred = self._whole, WHOLE
 
     def segment(
         self,
@@ -95,6 +96,27 @@ class AttentiveSegmenter:
         scaled = wanted._replace(grow_px=wanted.grow_px / closer.region.side)
         segmented = self._near.refined(near, closer.frame_rgba, capture_ns, scaled)
         return Answer(segmented, closer.region, self._follow(frame_rgba, capture_ns, box))
+
+    def refer(self, answer: Answer, frame_rgba: Byte, capture_ns: int, closer: Closer | None) -> None:
+        """Have ``carry`` start from the ``answer`` that ``segment`` gave last; see ``Segmenter.refer``."""
+        if answer.region.is_whole:
+            self._whole.refer(frame_rgba, capture_ns)
+            self._referred = self._whole, WHOLE
+        elif closer is not None:
+            self._near.refer(closer.frame_rgba, capture_ns)
+            self._referred = self._near, closer.region
+
+    def carry(self, frame_rgba: Byte, capture_ns: int, wanted: Refinement, closer: Closer | None) -> Answer | None:
+        """The mask that was referred to, carried to this frame; see ``Segmenter.carry``. None also if that mask shows a
+        region which this frame does not bring."""
+        segmenter, region = self._referred
+        if region.is_whole:
+            carried = segmenter.carry(frame_rgba, capture_ns, wanted)
+        elif closer is not None and closer.region == region:
+            carried = segmenter.carry(closer.frame_rgba, capture_ns, wanted)
+        else:
+            carried = None
+        return Answer(carried, region, self._attention.region) if carried else None
 
     def settle(self, frame_rgba: Byte) -> Region:
         """The region to look closer at in a picture that has nothing before it. Raises InferenceError."""

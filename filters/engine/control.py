@@ -65,6 +65,8 @@ class ControlLine:
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._pending = b""
         self._parent_id = os.getppid()
+        self.on_wake: Callable[[], None] = lambda: None
+        """Called, in the thread that reads, for a frame that may be waiting."""
 
     def start(self) -> None:
         """Begin to read in the background."""
@@ -101,6 +103,8 @@ class ControlLine:
                 break
             for item in self.split(data):
                 self._items.put(item)
+                if item is WAKE:
+                    self.on_wake()
         self._items.put(END)
         time.sleep(GRACE_S)
         os._exit(0)

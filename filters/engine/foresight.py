@@ -8,6 +8,9 @@ picture is half theirs and half the room's, and would leave a part of the mask b
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections import deque
 from typing import TypeVar, cast
 
 import cv2
@@ -15,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_GAP_S = 0.25  # between two frames; beyond it nothing can be said of the movement
-MAX_STEPS = 6.0  # how far ahead at most, in times between frames
-# How far around the person their movement is spread, in pixels of the mask; measured: the better of 21 and 41 up to
-# 1.2 frame widths per second.
-SPREAD_PX = 41
+MAX_STEPS = 6  # how far ahead at most
+# A new picture may come this much too early to be expected, in steps; and this late it does not come any more.
+EARLY_STEPS, LATE_STEPS = 0.25, 1.5
+KEPT_STEPS = 7  # one that is longer or shorter says nothing about the next
+# How far around the person their movement is spread, as a share of the width; measured: the better of .08 and .16 up
+# to 1.2 frame widths per second.
+SPREAD = 0.16
 LEAST_WEIGHT = 1e-3
 
 Plane = NDArray[np.float32]
@@ -26,12 +32,18 @@ Value = TypeVar("Value", np.uint8, np.float32)
 
 
 class Foresight:
-    """The memory of one stream. For one thread."""
+    """The memory of one stream. For one thread.
+
+    A camera is often slower than the canvas, and then frames are repeated. So the person is moved in whole steps, from
+    one new picture to the next, and only as many as there will be new pictures.
+    """
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._grey: NDArray[np.uint8] | None = None
+        self._grey: NDArray[np.uint8] | None = None  # the newest picture that is not like the one before it
         self._time_ns = 0
+        self._movement: Plane | None = None  # from the one before it
+        self._steps_s: deque[float] = deque(maxlen=KEPT_STEPS)  # times between new pictures
 
     def movement(
         self, alpha: NDArray[np.uint8], frame_rgba: NDArray[np.uint8], time_ns: int, ahead_ms: float
@@ -40,18 +52,43 @@ class Foresight:
 
         ``alpha`` HxW uint8 and ``frame_rgba`` HxWx4 uint8 belong together; the frame was captured at ``time_ns``.
         """
-        before, gap_s = self._grey, (time_ns - self._time_ns) / 1e9
-        self._grey = grey = np.asarray(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
-        self._time_ns = time_ns
-        if before is None or before.shape != grey.shape or not 0.0 < gap_s <= MAX_GAP_S:
+        grey = np.asarray(cv2.cvtColor(frame_rgba, cv2.COLOR_RGBA2GRAY), np.uint8)
+        if self._grey is None or not np.array_equal(grey, self._grey):
+            self._movement = self._new_movement(alpha, grey, time_ns)
+            self._grey, self._time_ns = grey, time_ns
+        if self._movement is None:
             return None
+        step_s = statistics.median(self._steps_s)
+        since_s = (time_ns - self._time_ns) / 1e9
+        if since_s > step_s * LATE_STEPS:  # the source has stopped
+            return None
+        steps = min(math.floor((since_s + ahead_ms / 1e3) / step_s + EARLY_STEPS), MAX_STEPS)
+        steps_before = max(round(self._steps_s[-1] / step_s), 1)
+        return self._movement * np.float32(steps / steps_before) if steps else None
+
+    def _new_movement(self, alpha: NDArray[np.uint8], grey: NDArray[np.uint8], time_ns: int) -> Plane | None:
+        """That between the newest picture so far and this one, if there is one and not too old."""
+        before, step_s = self._grey, (time_ns - self._time_ns) / 1e9
+        if before is None or before.shape != grey.shape or not 0.0 < step_s <= MAX_GAP_S:
+            self._steps_s.clear()
+            return None
+        self._steps_s.append(step_s)
         back = np.asarray(self._flow.calc(grey, before, np.zeros((*grey.shape, 2), np.float32)), np.float32)
-        weight = alpha.astype(np.float32) * np.float32(1 / 255)
-        window = (SPREAD_PX, SPREAD_PX)
-        spread = np.asarray(cv2.blur(back * weight[:, :, None], window), np.float32)
-        spread /= (np.asarray(cv2.blur(weight, window), np.float32) + np.float32(LEAST_WEIGHT))[:, :, None]
-        spread *= np.float32(-min(ahead_ms / 1e3 / gap_s, MAX_STEPS))
-        return spread
+        return -spread_over(back, alpha.astype(np.float32) * np.float32(1 / 255))
+
+
+def spread_over(flow: Plane, weight: Plane) -> Plane:
+    """The person's flow, averaged and carried outward: of a flow HxWx2 and how much of each pixel is hers, 0 to 1.
+
+    Where she is nowhere near it is her mean one, or 0 without a person.
+    """
+    side_px = max(round(SPREAD * weight.shape[1]), 1)
+    window = (side_px, side_px)
+    hers = flow * weight[:, :, None]
+    mean = hers.sum((0, 1)) / max(float(weight.sum()), 1.0)
+    spread = np.asarray(cv2.blur(hers, window), np.float32) + mean * np.float32(LEAST_WEIGHT)
+    spread /= (np.asarray(cv2.blur(weight, window), np.float32) + np.float32(LEAST_WEIGHT))[:, :, None]
+    return cast(Plane, spread)
 
 
 def move(mask: NDArray[Value], movement: Plane) -> NDArray[Value]:

@@ -16,6 +16,7 @@ from ..bridge.segment import Segment
 from .automatic import USUAL_FPS, Answer, Automatic, Question
 from .control import BadLine, Command, ControlLine, End, Item, News
 from .events import Events
+from .filler import Filler
 from .guess import in_words
 from .library import Library, Outcome, Wish, expected_size
 from .network import InferenceError, Loaded
@@ -36,9 +37,12 @@ class Engine:
         self._library = Library(control, self._on_loaded, self._on_step)
         self._automatic = Automatic(control, self._on_answer, self._on_measuring)
         self._fps = USUAL_FPS
+        self._filler = Filler(lambda: list(self._streams.values()), self._on_fill_failed)
+        control.on_wake = self._filler.frame_came
 
     def run(self) -> None:
         """Serve until the control line ends."""
+        self._filler.start()
         while self.turn():
             pass
         for stream in self._streams.values():
@@ -48,8 +52,11 @@ class Engine:
         """Wait for news, obey, and serve each stream its newest frame; False when the control line has ended."""
         if not self._obey(self._control.wait(IDLE_S)):
             return False
-        for stream in self._in_turn():
+        streams = self._in_turn()
+        self._filler.want(any(stream.is_behind for stream in streams))
+        for stream in streams:
             self._guard(stream, stream.turn)
+        self._filler.want(False)
         return True
 
     def _in_turn(self) -> list[Stream]:
@@ -197,6 +204,12 @@ class Engine:
         except Exception as error:
             self._events.log("error", "".join(traceback.format_exception(error))[-3000:])
             self._give_up(stream, Problem("engine.stream_failed", {"detail": first_line(error)}))
+
+    def _on_fill_failed(self, stream: Stream, error: Exception) -> None:
+        def fail() -> None:
+            raise error
+
+        self._control.post(lambda: self._guard(stream, fail))
 
     def _give_up(self, stream: Stream, problem: Problem) -> None:
         self._events.problem(stream.id, problem)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..bridge.region import Region
 from .attention import Box
-from .temporal import LEAST_MOTION, MOST_NOISE, NOISE_FACTOR, SAMPLE_STEP, Float, half_size_luma, middle
+from .prepare import halved
+from .temporal import LEAST_MOTION, MOST_NOISE, NOISE_FACTOR, SAMPLE_STEP, Float, blurred_luma, middle
 
 LEAST_MOVED_PX = 4  # at half size, after single pixels are taken away
 _SMALLEST = np.ones((2, 2), np.uint8)
@@ -24,12 +25,12 @@ class MotionWatch:
 
     def remember(self, frame_rgba: NDArray[np.uint8], time_ns: int) -> None:
         """From now on compare with this frame."""
-        self._luma, self.time_ns = half_size_luma(frame_rgba), time_ns
+        self._luma, self.time_ns = blurred_luma(halved(frame_rgba)), time_ns
 
     def change(self, frame_rgba: NDArray[np.uint8], beyond: Region | None = None) -> Box | None:
         """Where the frame has changed, ``beyond`` a region only if there is one; None if nowhere. All of it, if there
         is nothing to compare with."""
-        luma = half_size_luma(frame_rgba)
+        luma = blurred_luma(halved(frame_rgba))
         if self._luma is None or self._luma.shape != luma.shape:
             return Box(0.0, 0.0, 1.0, 1.0)
         changed = changed_pixels(luma - self._luma)

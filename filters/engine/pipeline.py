@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The way of one picture through the engine: prepare, infer, refine."""
+"""The way of one picture through the engine: prepare, infer, refine; or, where there is no time for that, carry."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.trust import VerifiedModel
+from .carry import Carrier, Reference
 from .network import Network, load_network
-from .refine import Refinement, Refiner
+from .prepare import halved
+from .refine import Finisher, Refinement, Refiner
 
 
 class Segmented(NamedTuple):
-    """A mask and what its stages cost in ms; ``is_repeat``: of a frame like the one before, so nothing was inferred.
+    """A mask and what its stages cost in ms; ``is_repeat``: nothing was inferred, as the frame is like the one before
+    or an earlier mask was carried to it.
 
     ``mask``: alpha HxW uint8 (0 room, 255 person), or the factors of ``EdgeGuide``, float16 H/2 x W/2 x 4.
     """
@@ -50,6 +53,8 @@ class Segmenter:
         self.network = model if isinstance(model, Network) else load_network(model, device).network
         self._infer = self.network.new_sequence()
         self._refiner = Refiner()
+        self._carrier, self._finisher = Carrier(), Finisher()  # of the thread that calls carry, like the next
+        self._carried: tuple[NDArray[np.uint8], Segmented] | None = None
         self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # frame, and its mask unrefined
 
     def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, grow_px: float = 0.0) -> NDArray[np.uint8]:
@@ -87,3 +92,24 @@ class Segmenter:
         mask = self._refiner.refine(look.alpha, frame_rgba, capture_ns, wanted)
         refine_ms = (time.perf_counter() - start) * 1e3
         return Segmented(mask, look.prepare_ms, look.infer_ms, refine_ms, look.is_repeat)
+
+    def refer(self, frame_rgba: NDArray[np.uint8], capture_ns: int) -> None:
+        """Have ``carry`` start from the mask that ``segment`` gave last, of this frame."""
+        self._carrier.refer(Reference(self._refiner.alpha.copy(), frame_rgba, capture_ns))
+
+    def carry(self, frame_rgba: NDArray[np.uint8], capture_ns: int, wanted: Refinement) -> Segmented | None:
+        """As ``segment``, without inference: the mask that was ``refer``red to, carried to this frame.
+
+        May run in another thread, while ``segment`` runs. None if there is no mask to carry.
+        """
+        if self._carried and np.array_equal(self._carried[0], frame_rgba):
+            return self._carried[1]
+        start = time.perf_counter()
+        small_rgba = halved(frame_rgba)
+        alpha = self._carrier.carried(frame_rgba, capture_ns, wanted.ahead_ms)
+        # Of the other size is what was wanted before a setting changed.
+        if alpha is None or alpha.shape != (small_rgba if wanted.is_guided else frame_rgba).shape[:2]:
+            return None
+        mask = self._finisher.finish(alpha, small_rgba, wanted)
+        self._carried = frame_rgba, Segmented(mask, 0.0, 0.0, (time.perf_counter() - start) * 1e3, True)
+        return self._carried[1]

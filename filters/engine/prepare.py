@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...models.catalog import InputSpec
 
 FRAME_CHANNEL = {"R": 0, "G": 1, "B": 2}  # frames are RGBA
+Byte = NDArray[np.uint8]
 Dtype = type[np.float32] | type[np.float16] | type[np.uint8]
 
 
@@ -19,6 +20,12 @@ def view_frame(pixels: bytes | bytearray | memoryview, width: int, height: int, 
     """A frame's bytes as an HxWx4 uint8 RGBA picture that shares their memory."""
     rows = np.frombuffer(pixels, np.uint8, count=height * row_bytes).reshape(height, row_bytes)
     return rows[:, : width * 4].reshape(height, width, 4)
+
+
+def halved(picture: Byte) -> Byte:
+    """A picture at half its width and height (rounded down, at least 1), by area mean; uint8, any channels."""
+    height, width = (max(side // 2, 1) for side in picture.shape[:2])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Fills(Protocol):

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .edges import EdgeGuide, to_half
-from .foresight import Foresight, move
+from .foresight import Foresight, Plane, move
+from .prepare import halved
 from .specks import SpeckRemover
 from .temporal import Byte, TemporalSmoother
 
@@ -31,6 +32,11 @@ class Refinement(NamedTuple):
     no_specks: bool = False
     ahead_ms: float = 0.0
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether factors come out and not alpha."""
+        return self.sharp_edges and not self.grow_px
+
 
 class Refiner:
     """The refinement of one stream, with its memory of earlier masks."""
@@ -38,8 +44,10 @@ class Refiner:
     def __init__(self) -> None:
         self._specks = SpeckRemover()
         self._temporal = TemporalSmoother()
-        self._edges = EdgeGuide()
         self._foresight = Foresight()
+        self._finisher = Finisher()
+        self.alpha: Byte = np.empty((0, 0), np.uint8)
+        """The mask refined last, clean and smoothed, as ``Finisher`` takes it; not used again."""
 
     def refine(
         self,
@@ -50,17 +58,36 @@ class Refiner:
     ) -> NDArray[np.uint8] | NDArray[np.float16]:
         """The mask, refined; ``alpha`` HxW uint8 belongs to the HxWx4 uint8 frame captured at ``time_ns``.
 
-        Alpha HxW uint8, or with ``sharp_edges`` the factors of ``EdgeGuide`` as float16. A mask that is grown or
-        shrunk stays alpha: its edge lies where the picture has none.
+        See ``Finisher`` for what comes out.
         """
         if wanted.no_specks:
             alpha = self._specks.remove(alpha)
-        alpha = self._temporal.smooth(alpha, frame_rgba, time_ns, wanted.smoothing)
         movement = None
         if wanted.ahead_ms:
             movement = self._foresight.movement(alpha, frame_rgba, time_ns, wanted.ahead_ms)
-        if wanted.sharp_edges and not wanted.grow_px:
-            factors = self._edges.factors(alpha, frame_rgba)
+        small_rgba = halved(frame_rgba)
+        if wanted.is_guided:  # from here on at the size of the factors
+            alpha = halved(alpha)
+        self.alpha = self._temporal.smooth(alpha, small_rgba, time_ns, wanted.smoothing)
+        return self._finisher.finish(self.alpha, small_rgba, wanted, movement)
+
+
+class Finisher:
+    """The last step, which remembers nothing; keeps buffers, so it is for one thread."""
+
+    def __init__(self) -> None:
+        self._edges = EdgeGuide()
+
+    def finish(
+        self, alpha: NDArray[np.uint8], small_rgba: NDArray[np.uint8], wanted: Refinement, movement: Plane | None = None
+    ) -> NDArray[np.uint8] | NDArray[np.float16]:
+        """A mask as it is drawn, of a smooth one (if ``wanted.is_guided``, ``halved``) and its frame, ``halved``.
+
+        Alpha uint8, or with sharp edges the factors of ``EdgeGuide`` as float16. A mask that is grown or shrunk stays
+        alpha: its edge lies where the picture has none.
+        """
+        if wanted.is_guided:
+            factors = self._edges.factors(alpha, small_rgba)
             return to_half(factors if movement is None else move(factors, movement))
         alpha = grow(alpha, wanted.grow_px)
         return alpha if movement is None else move(alpha, movement)

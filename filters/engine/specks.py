@@ -33,7 +33,8 @@ class SpeckRemover:
     def remove(self, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The HxW uint8 mask without small islands (set to 0) and small holes (set to 255)."""
         before = self._before if self._before is not None and self._before.shape == alpha.shape else None
-        parts = find_parts(touching(alpha))
+        solid = touching(alpha)
+        parts = find_parts(solid)
         largest_px = max((part.area_px for part in parts), default=0.0)
         small = [part for part in parts if is_small(part, largest_px, before)]
         if small:
@@ -43,7 +44,8 @@ class SpeckRemover:
                 thickness = RIM_PX if part.is_hole else 1
                 for width in (cv2.FILLED, thickness):
                     cv2.drawContours(alpha, [part.contour], 0, 255.0 * part.is_hole, width)
-        self._before = touching(alpha)
+            solid = touching(alpha)
+        self._before = solid
         return alpha
 
 

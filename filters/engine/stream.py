@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bridge.frame_slots import Frame, FrameReader
 from ..bridge.layout import (
@@ -31,21 +33,26 @@ from .refine import Refinement
 from .timings import Timings
 
 STATUS_INTERVAL_S = 0.25
+# Of the frames that the network takes, the share before which it missed some; and the weight of each in that mean.
+BEHIND, MISSED_WEIGHT = 0.1, 0.05
 # A hidden source sends no frame that would end a switch; its old network must not stay in memory for it.
 SWITCH_WITHIN_S = 5.0
 
 
 class Stream:
-    """For the loop's thread. ``asked`` is what OBS asked for last, ``wish`` the same with a model's name where OBS left
-    the choice to us; ``network`` is what runs, perhaps another."""
+    """For the loop's thread, but for ``fill``. ``asked`` is what OBS asked for last, ``wish`` the same with a model's
+    name where OBS left the choice to us; ``network`` is what runs, perhaps another."""
 
     def __init__(self, stream_id: int, segment: Segment, wish: Wish) -> None:
         self.id = stream_id
         self.asked = self.wish = wish
         self.waits = False  # for what it asked for last
         self._segment = segment
-        self._frames = FrameReader(segment)
+        self._frames, self._frames_to_fill = FrameReader(segment), FrameReader(segment)
         self._masks = MaskWriter(segment)
+        self._publishing, self._filling = threading.Lock(), threading.Lock()
+        self._published_id = 0
+        self._missing = 0.0
         self._status = StatusWriter(segment)
         self._segmenter: AttentiveSegmenter | None = None
         self._outgoing: AttentiveSegmenter | None = None  # until OBS sends frames of the new network's size
@@ -59,6 +66,11 @@ class Stream:
     def network(self) -> Network | None:
         """The network that runs, if any."""
         return self._segmenter.network if self._segmenter else None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the network misses so many frames that earlier masks are to be carried to them."""
+        return self._missing > BEHIND
 
     @property
     def title(self) -> str:
@@ -79,6 +91,7 @@ class Stream:
         frame = self._frames.take_newest(self._last_frame_id) if self._segmenter else None
         if frame is None:
             return
+        self._missing += MISSED_WEIGHT * ((frame.frame_id > self._last_frame_id + 1) - self._missing)
         self._last_frame_id = frame.frame_id
         segmenter = self._segmenter_for(frame)
         if segmenter is None:
@@ -92,27 +105,48 @@ class Stream:
             self._outgoing = None
             self._status.take_in_hand(0)
             return
+        if self.is_behind:
+            segmenter.refer(answer, picture_of(frame), frame.capture_ns, closer_of(frame))
         self._publish(frame, answer)
         self._status.take_in_hand(0)
         self._note(frame, answer.segmented)
 
+    def fill(self) -> None:
+        """Publish a mask of the newest frame without inference, if the loop has not: an earlier mask, carried there.
+
+        For a thread of its own, while the loop is at an inference. Raises as ``serve`` does.
+        """
+        with self._filling:
+            segmenter = self._segmenter if self.is_behind else None
+            frame = self._frames_to_fill.take_newest(self._published_id) if segmenter else None
+            if segmenter is None or frame is None:
+                return
+            answer = segmenter.carry(picture_of(frame), frame.capture_ns, wanted_of(frame), closer_of(frame))
+            if answer is not None:
+                self._publish(frame, answer)
+
     def _publish(self, frame: Frame, answer: Answer) -> None:
+        """Publish a mask, unless OBS has one of this frame or of a later one."""
         result = answer.segmented
         mask = result.mask
-        self._masks.publish(
-            mask.data,
-            mask.shape[1],
-            mask.shape[0],
-            mask.strides[0],
-            frame.frame_id,
-            frame.capture_ns,
-            result.prepare_ms,
-            result.infer_ms,
-            result.refine_ms,
-            FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
-            answer.region,
-            answer.wanted,
-        )
+        with self._publishing:
+            if frame.frame_id <= self._published_id:
+                return
+            self._published_id = frame.frame_id
+            self._masks.publish(
+                mask.data,
+                mask.shape[1],
+                mask.shape[0],
+                mask.strides[0],
+                frame.frame_id,
+                frame.capture_ns,
+                result.prepare_ms,
+                result.infer_ms,
+                result.refine_ms,
+                FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
+                answer.region,
+                answer.wanted,
+            )
 
     def _segmenter_for(self, frame: Frame) -> AttentiveSegmenter | None:
         """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
@@ -197,18 +231,30 @@ class Stream:
     def close(self) -> None:
         """Let go of the segment. May be called twice."""
         self._segmenter = self._outgoing = None
-        self._segment.close()
+        with self._filling:
+            self._segment.close()
 
 
 def segment(segmenter: AttentiveSegmenter, frame: Frame) -> Answer:
     """The mask of a frame as the frame asks for it; raises InferenceError."""
-    width, height, row_bytes = frame.width, frame.height, frame.row_bytes
-    frame_rgba = view_frame(frame.pixels, width, height, row_bytes)
+    attend = bool(frame.flags & FLAG_ATTENTION) and has_room_for_two(frame.width, frame.height)
+    return segmenter.segment(picture_of(frame), frame.capture_ns, wanted_of(frame), attend, closer_of(frame))
+
+
+def picture_of(frame: Frame) -> NDArray[np.uint8]:
+    """A frame's pixels, HxWx4 uint8 RGBA."""
+    return view_frame(frame.pixels, frame.width, frame.height, frame.row_bytes)
+
+
+def wanted_of(frame: Frame) -> Refinement:
+    """What a frame asks of its mask."""
     sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
-    wanted = Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
-    attend = bool(frame.flags & FLAG_ATTENTION) and has_room_for_two(width, height)
-    closer = None
-    if not frame.region.is_whole:
-        below = memoryview(frame.pixels)[height * row_bytes :]
-        closer = Closer(frame.region, view_frame(below, width, height, row_bytes))
-    return segmenter.segment(frame_rgba, frame.capture_ns, wanted, attend, closer)
+    return Refinement(frame.smoothing, frame.grow_px, sharp_edges, no_specks, frame.ahead_ms)
+
+
+def closer_of(frame: Frame) -> Closer | None:
+    """The part of the frame that came with it, if one did."""
+    if frame.region.is_whole:
+        return None
+    below = memoryview(frame.pixels)[frame.height * frame.row_bytes :]
+    return Closer(frame.region, view_frame(below, frame.width, frame.height, frame.row_bytes))

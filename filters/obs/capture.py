@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From a kept frame on the GPU to the few pixels that the engine sees: area downscale, stage, and one frame later map.
 
-Two staging surfaces take turns: while the GPU fills one, the other, staged a frame ago and done by now, is mapped, so
-that mapping never waits for the GPU.
+A frame later the GPU is done, so that mapping never waits for it. Only the picture without delay is mapped at once: its
+mask is then a frame younger, and what has to be foreseen is half as much.
 """
 
 import ctypes
@@ -77,7 +77,7 @@ class Stager:
         self._staged = None
 
     def hand_over(self, link: Link, settings: FilterSettings, ahead_ms: float) -> None:
-        """Map what was staged one frame ago, publish it on the bridge and wake the engine."""
+        """Map what was staged, publish it on the bridge and wake the engine; waits for the GPU if it is not done."""
         if self._staged is None:
             return
         frame_id, capture_ns, source_height, region = self._staged

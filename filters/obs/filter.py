@@ -163,7 +163,8 @@ class BackgroundFilter:
         if not link and self.settings.without_mask != "blur":
             return None
         if link:
-            stager.hand_over(link, self.settings, self._mask_age_ms if self._is_undelayed else 0.0)
+            if not self._is_undelayed:
+                stager.hand_over(link, self.settings, 0.0)
             self._take_masks(link, frames)
         frame = frames.capture(
             parent, target, size, self._target_space(target), self._needed_ids(frames, shown) if link else set()
@@ -177,6 +178,7 @@ class BackgroundFilter:
         if small:
             stager.stage(small, frame, *self._mask_size, region)
         if self._is_undelayed:
+            stager.hand_over(link, self.settings, self._mask_age_ms)
             return self._with_newest_mask(frame, frames, now_ns)
         return self._choose(frames, shown, now_ns)
 

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.temporal import MAX_GAP_S, STILL_WEIGHT, TemporalSmoother, half_size_luma
+from ..engine.prepare import halved
+from ..engine.temporal import MAX_GAP_S, STILL_WEIGHT, TemporalSmoother, blurred_luma
 
 REACH = 4  # frames to either side
 
@@ -55,7 +56,7 @@ class BothWays(Generic[T]):
             yield item, alpha
             return
         own = alpha.astype(np.float32)
-        luma = half_size_luma(frame_rgba)
+        luma = blurred_luma(halved(frame_rgba))
         new = _Waiting(item, time_ns, own, luma, own.copy(), np.ones_like(own))
         for distance, old in enumerate(reversed(self._waiting), 1):
             if 0 <= time_ns - old.time_ns <= MAX_GAP_S * 1e9 and old.alpha.shape == own.shape:

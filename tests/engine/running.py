@@ -162,6 +162,10 @@ class RunningStream:
         self.engine.send_raw(messages.WAKE)
         return self.frame_id
 
+    def take_masks(self) -> list[Mask]:
+        """The masks that came since the last call."""
+        return self._masks.take_new()
+
     def next_mask(self) -> Mask:
         """Wait for the next mask."""
         masks: list[Mask] = wait_until(self._masks.take_new, f"a mask: {self.status}")
@@ -195,11 +199,11 @@ class Room:
         self.obey({"op": "open", "stream": stream, "segment": segment.name, "model": model, "device": device})
         self.turn_until(lambda: self.status(stream).state in (State.READY, State.REFUSED))
 
-    def publish(self, stream: int, frame_rgba: NDArray[np.uint8]) -> None:
-        """Publish a stream's first frame, HxWx4 uint8."""
+    def publish(self, stream: int, frame_rgba: NDArray[np.uint8], frame_id: int = 1) -> None:
+        """Publish a frame of a stream, HxWx4 uint8."""
         height, width = frame_rgba.shape[:2]
         address, now_ns = frame_rgba.ctypes.data, time.monotonic_ns()
-        FrameWriter(self.segments[stream]).publish(address, width * 4, width, height, 1, now_ns, 0.0, 0.0)
+        FrameWriter(self.segments[stream]).publish(address, width * 4, width, height, frame_id, now_ns, 0.0, 0.0)
 
     def obey(self, message: dict[str, object]) -> None:
         """Do what a control message says."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from background_filter.filters.engine.edges import RADIUS_PX, VARIANCE, EdgeGuide, steepness
+from background_filter.filters.engine.edges import GUIDED, RADIUS_PX, VARIANCE, EdgeGuide, steepness
+from background_filter.filters.engine.prepare import halved
 
 
 def apply(factors: NDArray[np.float32], picture_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -15,6 +16,13 @@ def apply(factors: NDArray[np.float32], picture_rgb: NDArray[np.uint8]) -> NDArr
     large = cv2.resize(factors, size, interpolation=cv2.INTER_LINEAR)
     colours = picture_rgb.astype(np.float32) / 255
     return np.asarray((large[:, :, :3] * colours).sum(2) + large[:, :, 3])
+
+
+def factors_of(
+    alpha: NDArray[np.uint8], frame_rgba: NDArray[np.uint8], guide: EdgeGuide | None = None
+) -> NDArray[np.float32]:
+    """The factors of a mask and a frame of the engine's size."""
+    return (guide or EdgeGuide()).factors(halved(alpha), halved(frame_rgba))
 
 
 def frame_of(picture_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -26,7 +34,7 @@ def test_the_factors_are_those_of_a_least_squares_fit_in_each_window() -> None:
     # Blocks of 2x2 pixels: halving loses nothing.
     small_rgb, small_alpha = rng.integers(0, 256, (14, 18, 3), np.uint8), rng.integers(0, 256, (14, 18), np.uint8)
     frame_rgba = frame_of(small_rgb.repeat(2, 0).repeat(2, 1))
-    found = EdgeGuide().factors(small_alpha.repeat(2, 0).repeat(2, 1), frame_rgba).astype(np.float64)
+    found = factors_of(small_alpha.repeat(2, 0).repeat(2, 1), frame_rgba).astype(np.float64)
 
     def pad(plane: NDArray[np.uint8], by: int) -> NDArray[np.float64]:
         sides = [(by, by), (by, by), *[(0, 0)] * (plane.ndim - 2)]
@@ -46,7 +54,7 @@ def test_the_factors_are_those_of_a_least_squares_fit_in_each_window() -> None:
             towards = ((colours - colours.mean(0)) * (mask - mask.mean())[:, None]).mean(0)
             slope = np.linalg.solve(covariance, towards)
             fits.append([*slope, mask.mean() - slope @ colours.mean(0)])
-    guided = steepness(np.asarray(small_alpha / 255, np.float32))[row, column]
+    guided = steepness(small_alpha)[0][row, column] / GUIDED
     assert guided > 0.9
     expected = guided * np.mean(fits, axis=0) + (1 - guided) * np.array([0, 0, 0, small_alpha[row, column] / 255])
     assert found[row, column] == pytest.approx(expected, abs=2e-3)
@@ -56,7 +64,7 @@ def test_the_factors_are_those_of_a_least_squares_fit_in_each_window() -> None:
 def test_a_mask_without_an_edge_stays_as_it_is(value: int) -> None:
     rng = np.random.default_rng(2)
     picture_rgb = rng.integers(0, 256, (144, 256, 3), np.uint8)
-    factors = EdgeGuide().factors(np.full((144, 256), value, np.uint8), frame_of(picture_rgb))
+    factors = factors_of(np.full((144, 256), value, np.uint8), frame_of(picture_rgb))
     assert factors.shape == (72, 128, 4)
     assert apply(factors, picture_rgb) == pytest.approx(value / 255, abs=0.01)
 
@@ -70,7 +78,7 @@ def test_a_blurred_and_shifted_mask_snaps_to_the_picture_s_edge() -> None:
     mask = cv2.resize(truth, (256, 144), interpolation=cv2.INTER_AREA)
     mask = np.asarray(np.roll(cv2.GaussianBlur(mask, (0, 0), 1.5), 1, axis=1), np.uint8)
     plain = cv2.resize(mask, (1920, 1080), interpolation=cv2.INTER_LINEAR) / 255
-    sharp = apply(EdgeGuide().factors(np.asarray(mask, np.uint8), frame_of(small_rgb)), picture_rgb)
+    sharp = apply(factors_of(np.asarray(mask, np.uint8), frame_of(small_rgb)), picture_rgb)
 
     def wrong(alpha: NDArray[np.floating]) -> int:
         return int(((alpha > 0.5) != (truth > 127)).sum())
@@ -82,7 +90,7 @@ def test_inside_the_person_the_mask_is_kept_whatever_the_colours() -> None:
     picture_rgb = np.random.default_rng(4).integers(0, 256, (144, 256, 3), np.uint8)
     mask = np.zeros((144, 256), np.uint8)
     cv2.circle(mask, (128, 80), 50, 255, -1)
-    alpha = apply(EdgeGuide().factors(mask, frame_of(picture_rgb)), picture_rgb)
+    alpha = apply(factors_of(mask, frame_of(picture_rgb)), picture_rgb)
     inside = cv2.erode(mask, np.ones((17, 17))) > 0
     outside = cv2.dilate(mask, np.ones((17, 17))) == 0
     assert np.abs(alpha[inside] - 1).max() < 0.005
@@ -93,6 +101,6 @@ def test_the_size_may_change_and_may_be_odd_or_tiny() -> None:
     guide = EdgeGuide()
     for height, width in ((144, 256), (33, 47), (1, 1), (320, 320)):
         picture_rgb = np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
-        factors = guide.factors(np.full((height, width), 255, np.uint8), frame_of(picture_rgb))
+        factors = factors_of(np.full((height, width), 255, np.uint8), frame_of(picture_rgb), guide)
         assert factors.shape == (max(height // 2, 1), max(width // 2, 1), 4)
         assert np.isfinite(factors).all()

@@ -4,33 +4,9 @@
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from background_filter.filters.engine.foresight import Foresight, move
-
-SIZE = (256, 144)
-FRAME_NS = 33_333_333
-FRAME_MS = FRAME_NS / 1e6
-
-
-def scene(x: float, noise_seed: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A textured person at x before a textured room: alpha HxW and frame HxWx4, uint8."""
-    rng = np.random.default_rng(5)
-    room = cv2.resize(rng.integers(0, 256, (18, 32, 3), np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
-    person = cv2.resize(rng.integers(0, 256, (30, 30, 3), np.uint8), (120, 120), interpolation=cv2.INTER_CUBIC)
-    shape = np.zeros((120, 120), np.uint8)
-    cv2.ellipse(shape, (60, 70), (50, 48), 0, 0, 360, 255, -1)
-    place = np.array([[1, 0, x], [0, 1, 20]], np.float32)
-    alpha = np.asarray(cv2.warpAffine(shape, place, SIZE), np.uint8)
-    cover = alpha[:, :, None] / 255
-    picture = cv2.warpAffine(person, place, SIZE) * cover + room * (1 - cover)
-    if noise_seed is not None:
-        picture += np.random.default_rng(noise_seed).normal(0, 2, picture.shape)
-    return alpha, np.dstack([picture.clip(0, 255).astype(np.uint8), np.full(SIZE[::-1], 255, np.uint8)])
-
-
-def mad(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    return float(np.abs(one.astype(int) - other).mean() / 255)
+from background_filter.tests.engine.moving import FRAME_MS, FRAME_NS, SIZE, mad, scene
 
 
 @pytest.mark.parametrize("step_px", [-5.0, 2.0, 8.0])
@@ -43,6 +19,36 @@ def test_a_mask_is_moved_to_where_an_even_movement_leads(step_px: float) -> None
     assert movement is not None
     later, _ = scene(start + 3 * step_px)
     assert mad(move(alpha, movement), later) < 0.25 * mad(alpha, later)
+
+
+@pytest.mark.parametrize("jitter_ns", [0, 3_000_000])
+def test_of_a_camera_at_half_the_rate_each_repeated_frame_is_followed_by_a_step(jitter_ns: int) -> None:
+    foresight = Foresight()
+    moved_by = []
+    for number in range(8):
+        alpha, frame_rgba = scene(60 + 6 * (number // 2), number // 2)
+        time_ns = (number + 1) * FRAME_NS + jitter_ns * (-1) ** (number // 3)
+        movement = foresight.movement(alpha, frame_rgba, time_ns, FRAME_MS)
+        moved_by.append(0.0 if movement is None else float(movement[alpha > 127][:, 0].mean()))
+    assert moved_by[2::2] == [0.0] * 3  # a new picture is shown twice
+    assert moved_by[3::2] == pytest.approx([6.0] * 3, abs=0.6)
+
+
+def test_a_picture_that_was_missed_makes_the_next_step_no_longer() -> None:
+    foresight = Foresight()
+    for place in (0, 1, 2, 3, 5):
+        alpha, frame_rgba = scene(50 + 5 * place, place)
+        movement = foresight.movement(alpha, frame_rgba, (place + 1) * FRAME_NS, FRAME_MS)
+    assert movement is not None
+    assert float(movement[alpha > 127][:, 0].mean()) == pytest.approx(5, abs=0.5)
+
+
+def test_a_source_that_stops_stops_its_mask() -> None:
+    foresight = Foresight()
+    for number in range(2):
+        alpha, frame_rgba = scene(60 + 6 * number, number)
+        assert (foresight.movement(alpha, frame_rgba, (number + 1) * FRAME_NS, FRAME_MS) is None) == (number == 0)
+    assert foresight.movement(alpha, frame_rgba, 4 * FRAME_NS, FRAME_MS) is None
 
 
 def test_factors_of_half_the_size_move_alike() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from background_filter.filters.engine.prepare import halved
 from background_filter.filters.engine.temporal import TemporalSmoother
 
 HEIGHT, WIDTH = 144, 256
@@ -42,7 +43,7 @@ def run(smoothing: float, person_x: list[float], noise: float) -> tuple[list[NDA
     for number, at in enumerate(person_x):
         frame, truth = room(rng, at, noise)
         mask = noisy(rng, truth)
-        smooth.append(np.array(smoother.smooth(mask, frame, 1 + number * FRAME_NS, smoothing)))
+        smooth.append(np.array(smoother.smooth(mask, halved(frame), 1 + number * FRAME_NS, smoothing)))
         raw.append(mask)
         true.append(noisy(np.random.default_rng(0), truth))
     return smooth, raw, true
@@ -96,7 +97,7 @@ def test_camera_brightness_is_no_motion() -> None:
         frame, truth = room(rng, 128.0, 1.0)
         frame = np.clip(frame.astype(np.float32) + 6 * np.sin(number / 2), 0, 255).astype(np.uint8)
         mask = noisy(rng, truth)
-        smooth.append(np.array(smoother.smooth(mask, frame, 1 + number * FRAME_NS, 1.0)))
+        smooth.append(np.array(smoother.smooth(mask, halved(frame), 1 + number * FRAME_NS, 1.0)))
         raw.append(mask)
     assert flicker(smooth[10:]) < 0.5 * flicker(raw[10:])
 
@@ -105,18 +106,18 @@ def test_forgets_after_a_gap_and_a_new_size() -> None:
     frame = np.zeros((48, 64, 4), np.uint8)
     black, white = np.zeros((48, 64), np.uint8), np.full((48, 64), 255, np.uint8)
     smoother = TemporalSmoother()
-    smoother.smooth(black, frame, 1, 1.0)
-    assert smoother.smooth(white, frame, 1 + FRAME_NS, 1.0).max() < 100
-    assert smoother.smooth(white, frame, 1 + FRAME_NS + 600_000_000, 1.0).min() == 255
+    smoother.smooth(black, halved(frame), 1, 1.0)
+    assert smoother.smooth(white, halved(frame), 1 + FRAME_NS, 1.0).max() < 100
+    assert smoother.smooth(white, halved(frame), 1 + FRAME_NS + 600_000_000, 1.0).min() == 255
     small = np.full((24, 32), 200, np.uint8)
-    assert smoother.smooth(small, frame[::2, ::2], 2 + FRAME_NS + 600_000_000, 1.0).min() == 200
+    assert smoother.smooth(small, halved(frame[::2, ::2]), 2 + FRAME_NS + 600_000_000, 1.0).min() == 200
 
 
 def test_time_that_runs_backwards() -> None:
     frame = np.zeros((48, 64, 4), np.uint8)
     smoother = TemporalSmoother()
-    smoother.smooth(np.zeros((48, 64), np.uint8), frame, 10**12, 1.0)
-    assert smoother.smooth(np.full((48, 64), 255, np.uint8), frame, 1, 1.0).min() == 255
+    smoother.smooth(np.zeros((48, 64), np.uint8), halved(frame), 10**12, 1.0)
+    assert smoother.smooth(np.full((48, 64), 255, np.uint8), halved(frame), 1, 1.0).min() == 255
 
 
 def test_smallest_picture() -> None:

@@ -87,7 +87,7 @@ def test_without_delay_the_mask_is_moved_to_where_she_is(tmp_path: Path, default
     sure = [cv2.erode(mask, np.ones((25, 25))) for mask in masks]
     shown = [(shown_index(frame, clip_bgr, sure), shown_alpha(frame)) for frame in recorded_bgr[5:-5]]
     fits = [iou(alpha, masks[index]) for index, alpha in shown]
-    # What a mask fits that is two frames old, the youngest there is, and stays where it was.
-    stays = [iou(masks[index - 2], masks[index]) for index, _ in shown]
+    # What a mask fits that is one frame old, the youngest there is, and stays where it was.
+    stays = [iou(masks[index - 1], masks[index]) for index, _ in shown]
     assert len(fits) > 30
     assert 1 - np.median(fits) < 0.5 * (1 - np.median(stays)), (np.median(fits), np.median(stays))

@@ -12,6 +12,7 @@ import pytest
 
 from background_filter.filters.engine.edges import EdgeGuide
 from background_filter.filters.engine.pipeline import Segmenter
+from background_filter.filters.engine.prepare import halved
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.tests.obs.harness import Obs, image_source, read_frames
 from background_filter.tests.obs.harness.scenes import SCENE
@@ -49,7 +50,7 @@ def guided_alpha(segmenter: Segmenter, picture_bgr: Picture) -> Picture:
     size = segmenter.network.width, segmenter.network.height
     small_rgba = cv2.cvtColor(cv2.resize(picture_bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGBA)
     frame_rgba = np.asarray(small_rgba, np.uint8)
-    factors = EdgeGuide().factors(segmenter.alpha(frame_rgba), frame_rgba).astype(np.float32)
+    factors = EdgeGuide().factors(halved(segmenter.alpha(frame_rgba)), halved(frame_rgba)).astype(np.float32)
     large = cv2.resize(factors, picture_bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     alpha = (large[:, :, :3] * picture_bgr[:, :, ::-1]).sum(2) + 255 * large[:, :, 3]
     return np.asarray(alpha.round().clip(0, 255), np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from background_filter.filters.engine.network import Network
+from background_filter.filters.engine.prepare import halved
 from background_filter.filters.engine.temporal import TemporalSmoother
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.filters.offline.both_ways import REACH, BothWays
@@ -63,7 +64,7 @@ def error(masks: list[Picture], truths: list[Picture]) -> float:
 def test_a_still_person_flickers_less_than_with_the_past_alone(smoothing: float) -> None:
     frames, masks, truths = noisy_masks(0)
     live = TemporalSmoother()
-    past = [live.smooth(masks[i], frames[i], i * STEP_NS, smoothing).copy() for i in range(FRAMES)]
+    past = [live.smooth(masks[i], halved(frames[i]), i * STEP_NS, smoothing).copy() for i in range(FRAMES)]
     both = smoothed(frames, masks, smoothing)
     assert flicker(both[8:-8]) < 0.8 * flicker(past[8:-8]) < 0.8 * 0.7 * flicker(masks[8:-8])
     assert error(both, truths) < error(masks, truths)
