@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from . import layout
 from .checks import check_count, check_format, check_picture, check_range, field_error
 from .fence import Fence
+from .region import WHOLE, Region, check_region
 from .segment import Segment
 
 TRIES = 3
@@ -22,7 +23,8 @@ _BODY = layout.packer(layout.FRAME_BODY)
 
 @dataclass(frozen=True)
 class Frame:
-    """One captured picture: RGBA, 8 bits each, ``pixels`` holds ``height * row_bytes`` bytes and is the caller's own.
+    """One captured picture: RGBA, 8 bits each, ``pixels`` holds ``height * row_bytes`` bytes and is the caller's own;
+    with a ``region`` other than the whole twice as many: the whole frame, and below it that part of it, as large.
 
     ``smoothing`` is 0 to 1; ``flags`` are those of the layout; ``ahead_ms`` is by how much the mask is to be moved
     ahead in time; ``capture_ns`` is monotonic time.
@@ -37,6 +39,7 @@ class Frame:
     flags: int
     ahead_ms: float
     pixels: bytearray
+    region: Region = WHOLE
 
 
 _SLOTS = tuple(
@@ -67,19 +70,22 @@ class FrameWriter:
         smoothing: float,
         flags: int = 0,
         ahead_ms: float = 0.0,
+        region: Region = WHOLE,
     ) -> None:
         """Copy a mapped RGBA surface into the next slot and publish it. Never waits.
 
-        Reads ``(height - 1) * row_bytes + width * 4`` bytes from ``pixels_address``. Raises ``BridgeError``
+        Reads ``(height - 1) * row_bytes + width * 4`` bytes from ``pixels_address``, or with a ``region`` other than
+        the whole ``(2 * height - 1) * row_bytes + width * 4``. Raises ``BridgeError``
         (``bridge.field``) for values the layout doesn't allow, ``ValueError`` once the segment is closed.
         """
-        check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY)
+        check_region("region", region)
+        _check_pictures(width, height, row_bytes, region)
         _check_controls(frame_id, capture_ns, smoothing, flags, ahead_ms)
         if not pixels_address:
             raise field_error("pixels_address", "an address", pixels_address)
         number = self._published + 1
         slot = _SLOTS[self._published % layout.FRAME_SLOTS]
-        size = (height - 1) * row_bytes + width * layout.FRAME_BYTES_PER_PX
+        size = (region.pictures * height - 1) * row_bytes + width * layout.FRAME_BYTES_PER_PX
         words = self._words
         fence = self._fence
         words[slot.begin] = number
@@ -96,6 +102,7 @@ class FrameWriter:
             smoothing,
             flags,
             ahead_ms,
+            *region,
         )
         self._bytes[slot.pixels : slot.pixels + size] = _view_memory(pixels_address, size, _PYBUF_READ)
         fence()
@@ -136,18 +143,24 @@ class FrameReader:
             return None
         self._fence()
         body = _BODY.unpack_from(self._bytes, slot.body)
-        frame_id, capture_ns, width, height, row_bytes, pixel_format, *controls = body
+        frame_id, capture_ns, width, height, row_bytes, pixel_format, *controls = body[:-3]
+        region = Region(*body[-3:])
         # The numbers may be torn or nonsense until the checks below: never look beyond the slot.
-        size = min(height * row_bytes, layout.FRAME_CAPACITY) if frame_id > after_id else 0
+        size = min(region.pictures * height * row_bytes, layout.FRAME_CAPACITY) if frame_id > after_id else 0
         pixels = bytearray(self._bytes[slot.pixels : slot.pixels + size])
         self._fence()
         if words[slot.begin] != number or words[slot.end] != number:
             return None
-        check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY)
+        check_region("region", region)
+        _check_pictures(width, height, row_bytes, region)
         check_format(pixel_format, layout.FORMAT_RGBA8)
         smoothing, flags, ahead_ms = controls
         _check_controls(frame_id, capture_ns, smoothing, flags, ahead_ms)
-        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, flags, ahead_ms, pixels)
+        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, flags, ahead_ms, pixels, region)
+
+
+def _check_pictures(width: int, height: int, row_bytes: int, region: Region) -> None:
+    check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY // region.pictures)
 
 
 def _check_controls(frame_id: int, capture_ns: int, smoothing: float, flags: int, ahead_ms: float) -> None:
@@ -155,4 +168,4 @@ def _check_controls(frame_id: int, capture_ns: int, smoothing: float, flags: int
     check_count("capture_ns", capture_ns)
     check_range("smoothing", smoothing, 0.0, 1.0)
     check_range("ahead_ms", ahead_ms, 0.0, layout.MAX_AHEAD_MS)
-    check_range("flags", flags, 0, layout.FLAG_SHARP_EDGES | layout.FLAG_NO_SPECKS)
+    check_range("flags", flags, 0, layout.FLAGS)

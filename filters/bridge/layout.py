@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where everything lies in a segment: layout version 2, little endian, as ``docs/bridge.md`` tells it.
+"""Where everything lies in a segment: layout version 3, little endian, as ``docs/bridge.md`` tells it.
 
 Every block is a tuple of ``Field``; offsets count from the start of the block. Control words (the ``u64`` that order a
 publication) are written as one aligned 8-byte store each; the fields between them may be written in any way.
@@ -21,7 +21,8 @@ MASK_CAPACITY = MAX_SIDE_PX * MAX_SIDE_PX * MASK_BYTES_PER_PX
 FORMAT_RGBA8 = 1  # of frames
 FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS = 1, 2  # of masks
 MASK_FORMATS = {FORMAT_R8_ALPHA: 1, FORMAT_RGBA16F_FACTORS: 8}  # and their bytes per pixel
-FLAG_SHARP_EDGES, FLAG_NO_SPECKS = 1, 2  # what a frame asks of its mask
+FLAG_SHARP_EDGES, FLAG_NO_SPECKS, FLAG_ATTENTION = 1, 2, 4  # what a frame asks of its mask
+FLAGS = FLAG_SHARP_EDGES | FLAG_NO_SPECKS | FLAG_ATTENTION
 MAX_AHEAD_MS = 1000.0
 MAX_COUNT = 2**63 - 1  # publications, ids and times stay below: adding one never leaves a u64
 
@@ -118,7 +119,10 @@ FRAME_FORMAT = Field("format", 36, "u32")
 FRAME_SMOOTHING = Field("smoothing", 40, "f32")
 FRAME_FLAGS = Field("flags", 48, "u32")
 FRAME_AHEAD_MS = Field("ahead_ms", 52, "f32")
-FRAME_SEQUENCE_END = Field("sequence_end", 56, "u64")
+FRAME_REGION_LEFT = Field("region_left", 56, "f32")
+FRAME_REGION_TOP = Field("region_top", 60, "f32")
+FRAME_REGION_SIDE = Field("region_side", 64, "f32")
+FRAME_SEQUENCE_END = Field("sequence_end", 72, "u64")
 FRAME_BODY = (
     FRAME_ID,
     FRAME_CAPTURE_NS,
@@ -129,6 +133,9 @@ FRAME_BODY = (
     FRAME_SMOOTHING,
     FRAME_FLAGS,
     FRAME_AHEAD_MS,
+    FRAME_REGION_LEFT,
+    FRAME_REGION_TOP,
+    FRAME_REGION_SIDE,
 )
 FRAME_HEADER = (FRAME_SEQUENCE_BEGIN, *FRAME_BODY, FRAME_SEQUENCE_END)
 
@@ -143,7 +150,13 @@ MASK_FORMAT = Field("format", 44, "u32")
 MASK_PREPARE_MS = Field("prepare_ms", 48, "f32")
 MASK_INFER_MS = Field("infer_ms", 52, "f32")
 MASK_REFINE_MS = Field("refine_ms", 56, "f32")
-MASK_SEQUENCE_END = Field("sequence_end", 64, "u64")
+MASK_REGION_LEFT = Field("region_left", 60, "f32")
+MASK_REGION_TOP = Field("region_top", 64, "f32")
+MASK_REGION_SIDE = Field("region_side", 68, "f32")
+MASK_WANTED_LEFT = Field("wanted_left", 72, "f32")
+MASK_WANTED_TOP = Field("wanted_top", 76, "f32")
+MASK_WANTED_SIDE = Field("wanted_side", 80, "f32")
+MASK_SEQUENCE_END = Field("sequence_end", 88, "u64")
 MASK_BODY = (
     MASK_FRAME_ID,
     MASK_CAPTURE_NS,
@@ -155,6 +168,12 @@ MASK_BODY = (
     MASK_PREPARE_MS,
     MASK_INFER_MS,
     MASK_REFINE_MS,
+    MASK_REGION_LEFT,
+    MASK_REGION_TOP,
+    MASK_REGION_SIDE,
+    MASK_WANTED_LEFT,
+    MASK_WANTED_TOP,
+    MASK_WANTED_SIDE,
 )
 MASK_HEADER = (MASK_SEQUENCE_BEGIN, *MASK_BODY, MASK_SEQUENCE_END)
 

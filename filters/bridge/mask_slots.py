@@ -10,6 +10,7 @@ from typing import Any
 from . import layout
 from .checks import check_count, check_format, check_ms, check_picture, field_error
 from .fence import Fence
+from .region import WHOLE, Region, check_region
 from .segment import Segment
 
 TRIES = 3
@@ -24,7 +25,8 @@ class Mask:
     alpha: red, green and blue (0 to 1) times the first three, plus the fourth.
 
     ``frame_id`` and ``capture_ns`` are those of the frame it was computed from; ``publish_ns`` is when it was
-    published; both times are ``time.monotonic_ns``.
+    published; both times are ``time.monotonic_ns``. ``region`` is the part of the frame that the mask covers: beyond it
+    is nobody. ``wanted`` is the part that the engine would like to see closer from now on.
     """
 
     frame_id: int
@@ -38,6 +40,8 @@ class Mask:
     infer_ms: float
     refine_ms: float
     pixels: bytes
+    region: Region = WHOLE
+    wanted: Region = WHOLE
 
 
 _SLOTS = tuple(
@@ -69,6 +73,8 @@ class MaskWriter:
         infer_ms: float,
         refine_ms: float,
         pixel_format: int = layout.FORMAT_R8_ALPHA,
+        region: Region = WHOLE,
+        wanted: Region = WHOLE,
     ) -> None:
         """Copy a mask into the next slot and publish it.
 
@@ -79,6 +85,7 @@ class MaskWriter:
         bytes_per_px = _bytes_per_px(pixel_format)
         check_picture(width, height, row_bytes, bytes_per_px, layout.MASK_CAPACITY)
         _check_facts(frame_id, capture_ns, 0, prepare_ms, infer_ms, refine_ms)
+        _check_regions(region, wanted)
         view = memoryview(pixels)
         if not view.c_contiguous or bytes_per_px % view.itemsize:
             raise field_error("pixels", "contiguous bytes", f"{view.format} {view.strides}")
@@ -92,7 +99,7 @@ class MaskWriter:
         self._fence()
         publish_ns = time.monotonic_ns()
         body = (frame_id, capture_ns, publish_ns, width, height, row_bytes, pixel_format)
-        _BODY.pack_into(self._bytes, slot.body, *body, prepare_ms, infer_ms, refine_ms)
+        _BODY.pack_into(self._bytes, slot.body, *body, prepare_ms, infer_ms, refine_ms, *region, *wanted)
         self._bytes[slot.pixels : slot.pixels + size] = view.cast("B")[:size]
         self._fence()
         words[slot.end] = number
@@ -147,7 +154,8 @@ class MaskReader:
         self._fence()
         body = _BODY.unpack_from(self._bytes, slot.body)
         frame_id, capture_ns, publish_ns, width, height, row_bytes, *others = body
-        pixel_format, prepare_ms, infer_ms, refine_ms = others
+        pixel_format, prepare_ms, infer_ms, refine_ms = others[:4]
+        region, wanted = Region(*others[4:7]), Region(*others[7:])
         # The numbers may be torn or nonsense until the checks below: never look beyond the slot.
         size = min(height * row_bytes, layout.MASK_CAPACITY)
         pixels = bytes(self._bytes[slot.pixels : slot.pixels + size])
@@ -156,6 +164,7 @@ class MaskReader:
             return None
         check_picture(width, height, row_bytes, _bytes_per_px(pixel_format), layout.MASK_CAPACITY)
         _check_facts(frame_id, capture_ns, publish_ns, prepare_ms, infer_ms, refine_ms)
+        _check_regions(region, wanted)
         return Mask(
             frame_id,
             capture_ns,
@@ -168,6 +177,8 @@ class MaskReader:
             infer_ms,
             refine_ms,
             pixels,
+            region,
+            wanted,
         )
 
 
@@ -185,3 +196,8 @@ def _check_facts(
     check_ms("prepare_ms", prepare_ms)
     check_ms("infer_ms", infer_ms)
     check_ms("refine_ms", refine_ms)
+
+
+def _check_regions(region: Region, wanted: Region) -> None:
+    check_region("region", region)
+    check_region("wanted", wanted)

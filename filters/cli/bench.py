@@ -13,7 +13,7 @@ from .install_engine import ensure_with_progress
 from .workshop import FOR_DEMO, ROOT, prepare_programs, prepare_python, prepare_venv
 
 PARTS = ("engine", "obs")
-PICTURE, OFFLINE = "picture", "offline"
+PICTURE, ATTENTION, OFFLINE = "picture", "attention", "offline"
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
     """Set up and measure; the exit code is that of the measuring."""
     if OFFLINE in parts:
         raise CommandError("bench offline stands alone, without other parts", 2)
-    if write and parts and list(parts) != [PICTURE]:
+    if write and parts and list(parts) not in ([PICTURE], [ATTENTION]):
         raise CommandError("--write needs all figures: leave the part away", 2)
     if write and picture.quick:
         raise CommandError("--write needs all figures: leave --quick away", 2)
-    if picture.words() and PICTURE not in parts:
-        raise CommandError(f"{picture.words()[0]} belongs to: bench picture", 2)
+    if picture.words() and not {PICTURE, ATTENTION} & set(parts):
+        raise CommandError(f"{picture.words()[0]} belongs to: bench picture, bench attention", 2)
     if {"obs", PICTURE} & set(parts or PARTS):
         prepare_programs("obs", "Xvfb", "xdotool")
     prepare_python()

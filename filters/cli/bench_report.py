@@ -11,6 +11,7 @@ from .errors import CommandError
 
 WRAP_COLUMNS = 110
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+ATTENTION_BEGIN, ATTENTION_END = "<!-- attention: begin -->", "<!-- attention: end -->"
 PICTURE_BEGIN, PICTURE_END = "<!-- picture: begin -->", "<!-- picture: end -->"
 
 

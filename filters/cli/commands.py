@@ -9,7 +9,7 @@ from pathlib import Path
 from . import camera, media, models_parser, presets
 from .errors import CommandError
 
-BENCH_PARTS = ("engine", "obs", "picture", "offline")
+BENCH_PARTS = ("engine", "obs", "picture", "attention", "offline")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -91,14 +91,15 @@ def make_parser() -> argparse.ArgumentParser:
         choices=[[], *BENCH_PARTS],
         metavar="part",
         help="engine, obs (these two by default), picture, which measures how good the masks are that OBS shows, or "
-        "offline, which measures the commands image and video",
+        "attention, which measures what looking closer at small people is worth, or offline, which measures the "
+        "commands image and video",
     )
     bench.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     bench.add_argument("--quick", action="store_true", help="picture: very little of it, in a minute")
     bench.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="picture: people from here (images/ and masks/), not our own"
+        "--data", type=Path, metavar="FOLDER", help="picture, attention: people from here (images/ and masks/), too"
     )
-    bench.add_argument("--rooms", type=Path, metavar="FOLDER", help="picture: rooms from here, not our own")
+    bench.add_argument("--rooms", type=Path, metavar="FOLDER", help="picture, attention: rooms from here, too")
     bench.add_argument("--json", type=Path, metavar="FILE", help="picture: the figures also in this file")
     # The second half, in the environment that the first half made.
     bench.add_argument("--measure-only", action="store_true", help=argparse.SUPPRESS)

@@ -40,6 +40,8 @@ VIDEO = (
 )
 # Here nothing is late, and there is no picture without a mask; the other two are made by the shaders only.
 ONLY_LIVE = frozenset(("timing", "without_mask", "despill", "blur_falloff"))
+# Videos and cameras are looked at as a whole.
+OF_PICTURES = frozenset(("attention",))
 ALSO_CALLED = {"preview_mask": ["--mask"]}
 COLOURS = {
     "black": "000000", "white": "ffffff", "grey": "808080", "gray": "808080",
@@ -52,6 +54,12 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="IN... [OUT]: pictures, folders, then OUT")
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="also a picture of all results, small")
     add_common_arguments(parser)
+    parser.add_argument(
+        "--attention",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="look a second time, closer, where people are small (off)",
+    )
 
 
 def add_video_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +79,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, is_live: bool = False)
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help="where the network runs (%(default)s)")
     group = parser.add_argument_group("the filter's settings", "named and meant as in its dialog, see docs/settings.md")
     for setting in SETTINGS:
-        if is_live or setting.key not in ONLY_LIVE:
+        if setting.key not in OF_PICTURES and (is_live or setting.key not in ONLY_LIVE):
             add_setting(group, setting, ["-b"] if is_live and setting.key == "background" else [])
 
 

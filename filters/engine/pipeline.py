@@ -30,6 +30,16 @@ class Segmented(NamedTuple):
     is_repeat: bool
 
 
+class Look(NamedTuple):
+    """What the network says of a frame, before refinement: alpha HxW uint8, perhaps in a buffer that the next look of
+    any stream reuses; and what that took in ms."""
+
+    alpha: NDArray[np.uint8]
+    prepare_ms: float
+    infer_ms: float
+    is_repeat: bool
+
+
 class Segmenter:
     """Finds the person in one sequence of frames; keeps what smoothing and a recurrent network remember of it.
 
@@ -58,22 +68,30 @@ class Segmenter:
         ``frame_rgba`` must not change afterwards. A frame like the one before, as of a paused source or of a camera
         slower than the canvas, costs no inference. Raises InferenceError.
         """
+        return self.refined(self.look(frame_rgba, capture_ns), frame_rgba, capture_ns, wanted)
+
+    def look(self, frame_rgba: NDArray[np.uint8], capture_ns: int) -> Look:
+        """The first half of ``segment``."""
         start = prepared = time.perf_counter()
         before = self._before
         is_repeat = before is not None and np.array_equal(before[0], frame_rgba)
         if before is not None and is_repeat:
-            raw_alpha = before[1]
+            alpha = before[1]
         else:
             tensor = self.network.prepare(frame_rgba)
             prepared = time.perf_counter()
-            raw_alpha = self._infer(tensor, frame_rgba, capture_ns)
+            alpha = self._infer(tensor, frame_rgba, capture_ns)
             if not self.network.ports.states:  # a recurrent network learns from each look
-                self._before = frame_rgba, raw_alpha.copy()  # the network's buffer serves other streams too
+                self._before = frame_rgba, alpha.copy()  # the network's buffer serves other streams too
         inferred = time.perf_counter()
-        mask = self._refiner.refine(raw_alpha, frame_rgba, capture_ns, wanted)
-        refined = time.perf_counter()
-        stages_ms = (prepared - start) * 1e3, (inferred - prepared) * 1e3, (refined - inferred) * 1e3
-        return Segmented(mask, *stages_ms, is_repeat)
+        return Look(alpha, (prepared - start) * 1e3, (inferred - prepared) * 1e3, is_repeat)
+
+    def refined(self, look: Look, frame_rgba: NDArray[np.uint8], capture_ns: int, wanted: Refinement) -> Segmented:
+        """The second half of ``segment``."""
+        start = time.perf_counter()
+        mask = self._refiner.refine(look.alpha, frame_rgba, capture_ns, wanted)
+        refine_ms = (time.perf_counter() - start) * 1e3
+        return Segmented(mask, look.prepare_ms, look.infer_ms, refine_ms, look.is_repeat)
 
     def refer(self, frame_rgba: NDArray[np.uint8], capture_ns: int) -> None:
         """Have ``carry`` start from the mask that ``segment`` gave last, of this frame."""

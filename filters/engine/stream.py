@@ -10,15 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bridge.frame_slots import Frame, FrameReader
-from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES, FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
+from ..bridge.layout import (
+    FLAG_ATTENTION,
+    FLAG_NO_SPECKS,
+    FLAG_SHARP_EDGES,
+    FORMAT_R8_ALPHA,
+    FORMAT_RGBA16F_FACTORS,
+)
 from ..bridge.mask_slots import MaskWriter
 from ..bridge.messages import AUTOMATIC
 from ..bridge.problems import Problem
+from ..bridge.region import has_room_for_two
 from ..bridge.segment import Segment
 from ..bridge.status import State, StatusWriter
+from .closer import Answer, AttentiveSegmenter, Closer
 from .library import Wish
 from .network import InferenceError, Network
-from .pipeline import Segmented, Segmenter
+from .pipeline import Segmented
 from .prepare import view_frame
 from .providers import DEVICES
 from .refine import Refinement
@@ -46,8 +54,8 @@ class Stream:
         self._published_id = 0
         self._missing = 0.0
         self._status = StatusWriter(segment)
-        self._segmenter: Segmenter | None = None
-        self._outgoing: Segmenter | None = None  # until OBS sends frames of the new network's size
+        self._segmenter: AttentiveSegmenter | None = None
+        self._outgoing: AttentiveSegmenter | None = None  # until OBS sends frames of the new network's size
         self._outgoing_until_s = 0.0
         self._last_frame_id = 0
         self._timings = Timings()
@@ -90,7 +98,7 @@ class Stream:
             return
         self._status.take_in_hand(frame.frame_id)
         try:
-            result = segment(segmenter, frame)
+            answer = segment(segmenter, frame)
         except InferenceError:
             if segmenter is not self._outgoing:
                 raise
@@ -98,10 +106,10 @@ class Stream:
             self._status.take_in_hand(0)
             return
         if self.is_behind:
-            segmenter.refer(picture_of(frame), frame.capture_ns)
-        self._publish(frame, result)
+            segmenter.refer(answer, picture_of(frame), frame.capture_ns, closer_of(frame))
+        self._publish(frame, answer)
         self._status.take_in_hand(0)
-        self._note(frame, result)
+        self._note(frame, answer.segmented)
 
     def fill(self) -> None:
         """Publish a mask of the newest frame without inference, if the loop has not: an earlier mask, carried there.
@@ -113,12 +121,13 @@ class Stream:
             frame = self._frames_to_fill.take_newest(self._published_id) if segmenter else None
             if segmenter is None or frame is None:
                 return
-            result = segmenter.carry(picture_of(frame), frame.capture_ns, wanted_of(frame))
-            if result is not None:
-                self._publish(frame, result)
+            answer = segmenter.carry(picture_of(frame), frame.capture_ns, wanted_of(frame), closer_of(frame))
+            if answer is not None:
+                self._publish(frame, answer)
 
-    def _publish(self, frame: Frame, result: Segmented) -> None:
+    def _publish(self, frame: Frame, answer: Answer) -> None:
         """Publish a mask, unless OBS has one of this frame or of a later one."""
+        result = answer.segmented
         mask = result.mask
         with self._publishing:
             if frame.frame_id <= self._published_id:
@@ -135,9 +144,11 @@ class Stream:
                 result.infer_ms,
                 result.refine_ms,
                 FORMAT_R8_ALPHA if mask.dtype == np.uint8 else FORMAT_RGBA16F_FACTORS,
+                answer.region,
+                answer.wanted,
             )
 
-    def _segmenter_for(self, frame: Frame) -> Segmenter | None:
+    def _segmenter_for(self, frame: Frame) -> AttentiveSegmenter | None:
         """Who takes a frame of this size. After a switch OBS sends frames of the old size until it has seen the status
         that tells the new one: the old network goes on with them, so that masks never stop."""
         size = frame.width, frame.height
@@ -190,7 +201,7 @@ class Stream:
         """Go on with this network; ``problem`` tells what about it is not as wished."""
         self.waits = False
         if network is not self.network:
-            self._outgoing, self._segmenter = self._segmenter, Segmenter(network)
+            self._outgoing, self._segmenter = self._segmenter, AttentiveSegmenter(network)
             self._outgoing_until_s = time.monotonic() + SWITCH_WITHIN_S
             self._timings = Timings()
         self._status.write(
@@ -224,9 +235,10 @@ class Stream:
             self._segment.close()
 
 
-def segment(segmenter: Segmenter, frame: Frame) -> Segmented:
+def segment(segmenter: AttentiveSegmenter, frame: Frame) -> Answer:
     """The mask of a frame as the frame asks for it; raises InferenceError."""
-    return segmenter.segment(picture_of(frame), frame.capture_ns, wanted_of(frame))
+    attend = bool(frame.flags & FLAG_ATTENTION) and has_room_for_two(frame.width, frame.height)
+    return segmenter.segment(picture_of(frame), frame.capture_ns, wanted_of(frame), attend, closer_of(frame))
 
 
 def picture_of(frame: Frame) -> NDArray[np.uint8]:
@@ -238,3 +250,11 @@ def wanted_of(frame: Frame) -> Refinement:
     """What a frame asks of its mask."""
     sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
     return Refinement(frame.smoothing, sharp_edges, no_specks, frame.ahead_ms)
+
+
+def closer_of(frame: Frame) -> Closer | None:
+    """The part of the frame that came with it, if one did."""
+    if frame.region.is_whole:
+        return None
+    below = memoryview(frame.pixels)[frame.height * frame.row_bytes :]
+    return Closer(frame.region, view_frame(below, frame.width, frame.height, frame.row_bytes))

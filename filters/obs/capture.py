@@ -8,6 +8,7 @@ mask is then a frame younger, and what has to be foreseen is half as much.
 import ctypes
 
 from ..bridge.layout import MAX_AHEAD_MS
+from ..bridge.region import WHOLE, Region
 from .effect import Canvas, Effect, taps
 from .frames import KeptFrame
 from .libobs import GS_CS_SRGB, GS_RGBA, LibObs
@@ -23,21 +24,24 @@ class Downscaler:
 
     def __init__(self, obs: LibObs) -> None:
         self._obs = obs
-        self._effect = Effect(obs, "capture", ("image", "footprint", "taps_x", "taps_y"))
+        self._effect = Effect(obs, "capture", ("image", "footprint", "closer_at", "closer_side", "taps_x", "taps_y"))
         self._canvas = Canvas(obs, GS_RGBA)
 
-    def reduce(self, frame: KeptFrame, width: int, height: int) -> int:
-        """Returns the small texture, or 0 if the GPU refused."""
+    def reduce(self, frame: KeptFrame, width: int, height: int, region: Region = WHOLE) -> int:
+        """Returns the small texture, or 0 if the GPU refused. With a ``region`` other than the whole frame it is twice
+        as high: the whole, and below it that region, ``width`` x ``height`` each."""
         texture = self._obs.gs_texrender_get_texture(frame.texrender)
         if not texture:
             return 0
         effect = self._effect
         effect.set_texture("image", texture)
         effect.set_vec2("footprint", 1.0 / width, 1.0 / height)
+        effect.set_vec2("closer_at", region.left, region.top)
+        effect.set_float("closer_side", region.side)
         effect.set_int("taps_x", taps(frame.width, width, MAX_TAPS))
         effect.set_int("taps_y", taps(frame.height, height, MAX_TAPS))
         technique = b"Encoded" if frame.color_space == GS_CS_SRGB else b"Linear"
-        return self._canvas.draw(effect, technique, texture, width, height)
+        return self._canvas.draw(effect, technique, texture, width, height * region.pictures)
 
     def destroy(self) -> None:
         """Free the GPU's objects."""
@@ -51,21 +55,22 @@ class Stager:
     def __init__(self, obs: LibObs) -> None:
         self._obs = obs
         self._surfaces = [0, 0]
-        self._size = (0, 0)
+        self._size = (0, 0)  # of a surface
         self._turn = 0
         self._staged: KeptFrameStamp | None = None
         self._pixels = ctypes.c_void_p()
         self._row_bytes = ctypes.c_uint32()
 
-    def stage(self, texture: int, frame: KeptFrame, width: int, height: int) -> None:
-        """Ask the GPU to copy ``texture`` (``width`` x ``height``) to where the CPU can read it."""
-        if self._size != (width, height):
+    def stage(self, texture: int, frame: KeptFrame, width: int, height: int, region: Region = WHOLE) -> None:
+        """Ask the GPU to copy ``texture``, as ``reduce`` gave it, to where the CPU can read it."""
+        size = width, height * region.pictures
+        if self._size != size:
             self.destroy()
-            self._surfaces = [self._obs.gs_stagesurface_create(width, height, GS_RGBA) for _ in range(2)]
-            self._size = (width, height)
+            self._surfaces = [self._obs.gs_stagesurface_create(*size, GS_RGBA) for _ in range(2)]
+            self._size = size
         self._turn ^= 1
         self._obs.gs_stage_texture(self._surfaces[self._turn], texture)
-        self._staged = (frame.frame_id, frame.capture_ns)
+        self._staged = (frame.frame_id, frame.capture_ns, region)
 
     def drop(self) -> None:
         """What is staged is out of date and must not reach the engine."""
@@ -75,12 +80,12 @@ class Stager:
         """Map what was staged, publish it on the bridge and wake the engine; waits for the GPU if it is not done."""
         if self._staged is None:
             return
-        frame_id, capture_ns = self._staged
+        frame_id, capture_ns, region = self._staged
         self._staged = None
         surface = self._surfaces[self._turn]
         if not self._obs.gs_stagesurface_map(surface, self._pixels, self._row_bytes):
             return
-        width, height = self._size
+        width, height = self._size[0], self._size[1] // region.pictures
         link.frames.publish(
             self._pixels.value or 0,
             self._row_bytes.value,
@@ -91,6 +96,7 @@ class Stager:
             settings.smoothing,
             settings.flags(),
             min(ahead_ms, MAX_AHEAD_MS),
+            region,
         )
         self._obs.gs_stagesurface_unmap(surface)
         link.wake()
@@ -103,4 +109,4 @@ class Stager:
         self._surfaces, self._size, self._staged = [0, 0], (0, 0), None
 
 
-KeptFrameStamp = tuple[int, int]
+KeptFrameStamp = tuple[int, int, Region]

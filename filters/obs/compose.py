@@ -105,7 +105,13 @@ class Composer:
         shader reads linear light."""
         if made:
             return dataclasses.replace(made, invert=settings.invert)
-        return MaskInput(self._mask_texture, mask_kind(frame, linear), settings.ramp(), settings.invert)
+        return self._stored(frame, settings, linear, settings.invert)
+
+    def _stored(self, frame: KeptFrame, settings: FilterSettings, linear: bool, invert: bool = False) -> MaskInput:
+        """The mask as it came."""
+        assert frame.mask  # as ``_upload`` has seen
+        kind, region = mask_kind(frame, linear), frame.mask.region
+        return MaskInput(self._mask_texture, kind, settings.ramp(), invert, region)
 
     def _made_of(self, frame: KeptFrame, settings: FilterSettings, texture: int) -> tuple[MaskInput | None, int]:
         """Alpha at the frame's size, steady, grown and feathered as the settings want it (None: the mask is to be drawn
@@ -122,7 +128,7 @@ class Composer:
 
     def _make_alpha(self, frame: KeptFrame, settings: FilterSettings) -> MaskInput | None:
         obs, alpha = self._obs, None
-        stored = MaskInput(self._mask_texture, mask_kind(frame, linear=False), settings.ramp())
+        stored = self._stored(frame, settings, linear=False)
         if settings.smoothing > 0:
             self._steady = self._steady or SteadyAlpha(obs)
             alpha = self._steady.draw(frame, stored, settings.smoothing, settings)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..bridge.region import WHOLE, Region
 from .libobs import GS_BLEND_ONE, GS_BLEND_ZERO, GS_CS_SRGB, GS_ZS_NONE, LibObs, Vec2, aligned_vec4
 
 EFFECTS_FOLDER = Path(__file__).resolve().parent.parent / "effects"
@@ -16,7 +17,9 @@ EFFECTS_FOLDER = Path(__file__).resolve().parent.parent / "effects"
 # How a shader reads a mask, as in mask.effect.
 ALPHA, FACTORS, FACTORS_OF_LINEAR = 0, 1, 2
 # The parameters of mask.effect.
-MASK_PARAMETERS = ("image", "mask", "mask_kind", "ramp_low", "ramp_scale", "invert", "small", "small_size")
+MASK_PARAMETERS = (
+    "image", "mask", "mask_kind", "mask_at", "mask_side", "ramp_low", "ramp_scale", "invert", "small", "small_size",
+)  # fmt: skip
 
 
 class EffectError(Exception):
@@ -74,19 +77,22 @@ class Effect:
 @dataclass(frozen=True)
 class MaskInput:
     """How a shader with mask.effect in it comes to alpha: the mask's texture, its kind (0 alpha, 1 factors to
-    sRGB-encoded colours of the frame, 2 factors to linear ones), the values drawn as alpha 0 and 1, and whether alpha
-    is turned round."""
+    sRGB-encoded colours of the frame, 2 factors to linear ones), the values drawn as alpha 0 and 1, whether alpha is
+    turned round, and the part of the frame that the mask covers."""
 
     texture: int
     kind: int
     ramp: tuple[float, float]
     invert: bool = False
+    region: Region = WHOLE
 
     def set(self, effect: Effect) -> None:
         """Set the parameters for the next drawing."""
         low, high = self.ramp
         effect.set_texture("mask", self.texture)
         effect.set_int("mask_kind", self.kind)
+        effect.set_vec2("mask_at", self.region.left, self.region.top)
+        effect.set_float("mask_side", self.region.side)
         effect.set_float("ramp_low", low)
         effect.set_float("ramp_scale", 1.0 / (high - low))
         effect.set_float("invert", float(self.invert))

@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 from ..bridge.problems import BridgeError, Problem
+from ..bridge.region import WHOLE, Region, has_room_for_two
 from .capture import Downscaler, Stager
 from .compose import Composer
 from .effect import EffectError
@@ -55,6 +56,7 @@ class BackgroundFilter:
         self._next_frame_id = 1
         self._size = (0, 0)
         self._mask_size = (0, 0)
+        self._wanted_region = WHOLE
         self._last_render_ns = self._last_mask_ns = 0
         self._frame_s = self._mask_s = 0.0
         self._mask_ages_ms: deque[float] = deque(maxlen=MASK_AGES)
@@ -158,7 +160,7 @@ class BackgroundFilter:
         if size != self._size or now_ns - self._last_render_ns > self._fresh_ns():
             frames.forget()
             stager.drop()
-            self._size, shown = size, None
+            self._size, shown, self._wanted_region = size, None, WHOLE
             self._last_mask_ns, self._mask_s = 0, 0.0  # a pause says nothing of how fast masks come
         self._last_render_ns = now_ns
         link = self._current_link(stager)
@@ -175,9 +177,10 @@ class BackgroundFilter:
         self._next_frame_id += 1
         if not link:
             return None
-        small = downscaler.reduce(frame, *self._mask_size)
+        region = self._region()
+        small = downscaler.reduce(frame, *self._mask_size, region)
         if small:
-            stager.stage(small, frame, *self._mask_size)
+            stager.stage(small, frame, *self._mask_size, region)
         if self._is_undelayed:
             stager.hand_over(link, self.settings, self._mask_age_ms)
             return self._with_newest_mask(frame, frames, now_ns)
@@ -191,7 +194,13 @@ class BackgroundFilter:
             if self._last_mask_ns:
                 self._mask_s = (mask.publish_ns - self._last_mask_ns) / 1e9
             self._last_mask_ns = mask.publish_ns
+            self._wanted_region = mask.wanted
         frames.attach(masks)
+
+    def _region(self) -> Region:
+        """The part of the frame that the engine gets beside the whole."""
+        may_look_closer = self.settings.attention and has_room_for_two(*self._mask_size)
+        return self._wanted_region if may_look_closer else WHOLE
 
     def _needed_ids(self, frames: FrameRing, shown: KeptFrame | None) -> set[int]:
         """The frames whose textures must not be used again yet."""
@@ -242,7 +251,7 @@ class BackgroundFilter:
             stager.drop()
             if self._link:
                 self._link.close()
-            self._link, self._mask_size, self._frames_seen = link, (0, 0), 0
+            self._link, self._mask_size, self._frames_seen, self._wanted_region = link, (0, 0), 0, WHOLE
         if not link:
             return None
         self._frames_seen += 1

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..bridge.layout import FLAG_NO_SPECKS, FLAG_SHARP_EDGES
+from ..bridge.layout import FLAG_ATTENTION, FLAG_NO_SPECKS, FLAG_SHARP_EDGES
 from .libobs import LibObs
 from .model_list import AS_IN_SCRIPT, legal_choice
 
@@ -40,6 +40,7 @@ SETTINGS = (
     Setting("grow_px", 0.0, -30.0, 30.0, 0.5, " px"),
     Setting("remove_specks", True),
     Setting("despill", False),
+    Setting("attention", False),
     Setting("timing", "matched", choices=("matched", "no_delay")),
     Setting("without_mask", "hide", choices=("hide", "blur", "source")),
     Setting("background", "transparent", choices=("transparent", "blur", "color", "source")),
@@ -61,7 +62,7 @@ GROUPS = {
         "invert",
     ),
     "edges": ("threshold", "edge_softness", "sharp_edges", "feather_px", "grow_px", "despill"),
-    "stability": ("smoothing", "remove_specks", "timing", "without_mask"),
+    "stability": ("smoothing", "remove_specks", "attention", "timing", "without_mask"),
     "model": ("model", "preview_mask"),
 }  # fmt: skip
 
@@ -83,6 +84,7 @@ class FilterSettings:
     grow_px: float
     remove_specks: bool
     despill: bool
+    attention: bool
     timing: str
     without_mask: str
     background: str
@@ -97,7 +99,12 @@ class FilterSettings:
 
     def flags(self) -> int:
         """What a frame asks of its mask, as the bridge's layout has it."""
-        return FLAG_SHARP_EDGES * self.sharp_edges | FLAG_NO_SPECKS * self.remove_specks
+        flags = (
+            FLAG_SHARP_EDGES * self.sharp_edges,
+            FLAG_NO_SPECKS * self.remove_specks,
+            FLAG_ATTENTION * self.attention,
+        )
+        return sum(flags)
 
     def ramp(self) -> tuple[float, float]:
         """The mask values (low, high) drawn as alpha 0 and 1: ``edge_softness`` wide around the threshold, kept inside

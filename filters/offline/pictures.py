@@ -16,10 +16,10 @@ import numpy as np
 
 from ..engine.network import InferenceError, Network
 from ..obs.settings import FilterSettings
+from .attentive import AttentivePersonFinder
 from .backgrounds import Background, in_depth
 from .compose import Alpha, Picture, over, widened, with_alpha
 from .files import MediaError, written_beside
-from .person import PersonFinder
 
 READABLE = frozenset((
     ".avif", ".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
@@ -165,7 +165,7 @@ class Pool:
             if not hasattr(self._of_thread, "network"):
                 self._of_thread.network = self._new_network()
             picture = read_picture(job.source)
-            alpha = PersonFinder(self._of_thread.network, self._wanted.settings).alpha(picture.rgb, 0)
+            alpha = AttentivePersonFinder(self._of_thread.network, self._wanted.settings).alpha_of_still(picture.rgb)
             finished = finish(picture, alpha, self._wanted)
             write_picture(job.target, finished)
             return Done(job, thumbnail(finished))

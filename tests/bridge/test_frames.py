@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from background_filter.filters.bridge import layout
 from background_filter.filters.bridge.frame_slots import TRIES, FrameReader, FrameWriter
 from background_filter.filters.bridge.problems import BridgeError
+from background_filter.filters.bridge.region import Region, has_room_for_two
 from background_filter.tests.bridge import torn
 from background_filter.tests.bridge.pictures import Pair, is_whole_frame, publish_frame
 
@@ -64,6 +65,18 @@ def test_the_smallest_and_largest_sizes_fit(pair: Pair, width: int, height: int,
     used = (height - 1) * row_bytes + width * 4
     assert frame is not None and frame.pixels[:used] == surface.raw[:used]
     assert len(frame.pixels) == height * row_bytes
+
+
+def test_two_pictures_fit_where_there_is_room_for_two_and_only_there(pair: Pair) -> None:
+    assert has_room_for_two(1024, 512) and not has_room_for_two(1024, 513)
+    surface = ctypes.create_string_buffer(b"\xa5" * (1024 * 4096), 1024 * 4096)
+    writer, part = FrameWriter(pair.of_obs), Region(0.25, 0.5, 0.5)
+    writer.publish(ctypes.addressof(surface), 4096, 1024, 512, 1, 2, 1.0, region=part)
+    frame = FrameReader(pair.of_engine).take_newest(0)
+    assert frame is not None and frame.region == part and frame.pixels == surface.raw
+    with pytest.raises(BridgeError) as refusal:
+        writer.publish(ctypes.addressof(surface), 4096, 1024, 513, 2, 2, 1.0, region=part)
+    assert refusal.value.params["field"] == "row_bytes"
 
 
 GOOD: dict[str, Any] = {

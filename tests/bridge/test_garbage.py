@@ -69,8 +69,12 @@ def assert_sane(found: list[Frame | Mask | Status]) -> None:
         assert 1 <= item.width <= layout.MAX_SIDE_PX
         assert 1 <= item.height <= layout.MAX_SIDE_PX
         assert item.width * bytes_per_px <= item.row_bytes
-        assert len(item.pixels) == item.height * item.row_bytes <= capacity
+        pictures = item.region.pictures if isinstance(item, Frame) else 1
+        assert len(item.pixels) == pictures * item.height * item.row_bytes <= capacity
         assert item.frame_id >= 1
+        for region in (item.region, item.wanted) if isinstance(item, Mask) else (item.region,):
+            assert 0 < region.side <= 1
+            assert 0 <= min(region.left, region.top) <= max(region.left, region.top) <= 1 - region.side
 
 
 def fill(pair: Pair) -> None:
@@ -100,9 +104,9 @@ def test_random_bytes_anywhere(shared_pair: Pair, patches: list[tuple[tuple[int,
 
 
 @settings(max_examples=150)
-@given(number=U64, body=st.binary(min_size=56, max_size=56))
-@example(number=1, body=bytes(56))
-@example(number=1, body=b"\xff" * 56)
+@given(number=U64, body=st.binary(min_size=80, max_size=80))
+@example(number=1, body=bytes(80))
+@example(number=1, body=b"\xff" * 80)
 def test_any_body_between_matching_sequence_numbers(shared_pair: Pair, number: int, body: bytes) -> None:
     blank = torn.snapshot(shared_pair.of_obs)
     try:
@@ -145,6 +149,10 @@ def allowed(field: Field, value: float) -> bool:
         "state",
         "flags",
         "ahead_ms",
+        "region_left",
+        "region_top",
+        "wanted_left",
+        "wanted_top",
     )
 
 

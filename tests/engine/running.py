@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from background_filter.filters.bridge import messages
 from background_filter.filters.bridge.frame_slots import FrameWriter
+from background_filter.filters.bridge.layout import FLAG_ATTENTION
 from background_filter.filters.bridge.mask_slots import Mask, MaskReader
+from background_filter.filters.bridge.region import Region
 from background_filter.filters.bridge.segment import Segment
 from background_filter.filters.bridge.status import State, Status, StatusReader
 from background_filter.filters.engine.control import ControlLine
@@ -147,6 +149,16 @@ class RunningStream:
         address = frame_rgba.ctypes.data
         now_ns = time.monotonic_ns()
         self._frames.publish(address, width * 4, width, height, self.frame_id, now_ns, smoothing, flags)
+        self.engine.send_raw(messages.WAKE)
+        return self.frame_id
+
+    def publish_attentive(self, frame_rgba: NDArray[np.uint8], closer_rgba: NDArray[np.uint8], region: Region) -> int:
+        """Publish a frame with a part of it, HxWx4 uint8 each, that asks to look closer; returns its id."""
+        both = np.ascontiguousarray(np.vstack([frame_rgba, closer_rgba][: region.pictures]))
+        height, width = frame_rgba.shape[:2]
+        self.frame_id += 1
+        facts = width * 4, width, height, self.frame_id, time.monotonic_ns(), 0.0
+        self._frames.publish(both.ctypes.data, *facts, flags=FLAG_ATTENTION, region=region)
         self.engine.send_raw(messages.WAKE)
         return self.frame_id
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import zlib
 from pathlib import Path
@@ -12,8 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from background_filter.filters.cli.bench_attention import standing
+from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
+from background_filter.filters.cli.bench_picture_metrics import intersection_over_union
 from background_filter.filters.engine.network import Network
 from background_filter.filters.obs.settings import DEFAULTS
+from background_filter.filters.offline.attentive import AttentivePersonFinder
 from background_filter.filters.offline.person import PersonFinder
 from background_filter.filters.offline.pictures import THUMBNAIL_PX
 from background_filter.tests.offline.clips import PORTRAIT, Picture, portrait_rgb
@@ -201,3 +206,22 @@ def test_a_number_outside_its_range_is_refused(command: Command, capsys: pytest.
     with pytest.raises(SystemExit):
         command("image", PORTRAIT, "--threshold", "1.5")
     assert "1.5 is not within 0 to 1" in capsys.readouterr().err
+
+
+def test_a_small_person_is_looked_at_closer_if_wanted(network: Network) -> None:
+    frame_bgr, truth = standing(*portrait(), drawn_room((1280, 720))).frame(1 / 3, 0.6, 1)
+    frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    fits = []
+    for attention in (False, True):
+        finder = AttentivePersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
+        alpha = finder.alpha_of_still(frame_rgb)
+        fits.append(intersection_over_union(np.divide(alpha, 255, dtype=np.float32), truth))
+    assert fits[0] < fits[1] > 0.95
+    inverted = dataclasses.replace(DEFAULTS, attention=True, invert=True)
+    assert np.array_equal(255 - AttentivePersonFinder(network, inverted).alpha_of_still(frame_rgb), alpha)
+
+
+def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(network: Network) -> None:
+    wanted = dataclasses.replace(DEFAULTS, attention=True)
+    closer = AttentivePersonFinder(network, wanted).alpha_of_still(portrait_rgb())
+    assert np.array_equal(closer, PersonFinder(network, DEFAULTS).alpha(portrait_rgb(), 0))
