@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..environment.folders import ENGINE_OVERRIDE, engine_environment_folder
+from . import media
+from .bench_report import ATTENTION_MARKERS, tell
 from .errors import CommandError
 from .install_engine import ensure_with_progress
 from .workshop import FOR_DEMO, ROOT, prepare_programs, prepare_python, prepare_venv
 
 PARTS = ("engine", "obs")
 PICTURE, ATTENTION, OFFLINE = "picture", "attention", "offline"
+LIBRARIES = ("cv2", "numpy", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,14 @@ class PictureOptions:
 
 def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
     """Set up and measure; the exit code is that of the measuring."""
-    if OFFLINE in parts:
-        raise CommandError("bench offline stands alone, without other parts", 2)
-    if write and parts and list(parts) not in ([PICTURE], [ATTENTION]):
+    for alone in (OFFLINE, ATTENTION):
+        if alone in parts and list(parts) != [alone]:
+            raise CommandError(f"bench {alone} stands alone, without other parts", 2)
+    if write and parts and list(parts) != [PICTURE]:
         raise CommandError("--write needs all figures: leave the part away", 2)
     if write and picture.quick:
         raise CommandError("--write needs all figures: leave --quick away", 2)
-    if picture.words() and not {PICTURE, ATTENTION} & set(parts):
+    if picture.words() and PICTURE not in parts:
         raise CommandError(f"{picture.words()[0]} belongs to: bench picture, bench attention", 2)
     if {"obs", PICTURE} & set(parts or PARTS):
         prepare_programs("obs", "Xvfb", "xdotool")
@@ -54,3 +58,14 @@ def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
         command.append("--write")
     environment = os.environ | {ENGINE_OVERRIDE: str(engine_environment_folder())}
     return subprocess.run(command, env=environment, check=False).returncode
+
+
+def bench_small_people(write: bool, picture: PictureOptions, arguments: list[str]) -> int:
+    """``bench attention``, here or in the engine's environment; 1 when a figure misses what it should be."""
+    if not media.has_libraries(LIBRARIES):
+        prepare_python()
+        return media.go_on_in(ensure_with_progress(), arguments)
+    media.prepare_process()
+    from .bench_attention import measure_attention
+
+    return tell(measure_attention(picture), ATTENTION_MARKERS if write else None)

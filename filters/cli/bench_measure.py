@@ -7,15 +7,13 @@ from pathlib import Path
 from ...models.atomic import replace_file
 from ...tests.obs.harness import HarnessError
 from ..environment.build import engine_python
-from .bench import ATTENTION, PARTS, PICTURE, PictureOptions
-from .bench_attention import measure_attention
+from .bench import PARTS, PICTURE, PictureOptions
 from .bench_engine import measure_engine
 from .bench_obs import facts, measure_obs
 from .bench_picture import SizeResult, measure_sizes
 from .bench_picture_report import as_json, save_strip, section
 from .bench_report import (
-    ATTENTION_BEGIN,
-    ATTENTION_END,
+    PAGE,
     PICTURE_BEGIN,
     PICTURE_END,
     Section,
@@ -28,7 +26,6 @@ from .errors import CommandError
 from .machine import machine
 from .workshop import ROOT
 
-PAGE = ROOT / "docs" / "benchmarks.md"
 STRIP = ROOT / "docs" / "picture.jpg"
 
 
@@ -43,15 +40,7 @@ def measure(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
         pictured.extend(measure_sizes(picture))
         return section(pictured, picture), facts(pictured[0].log)
 
-    def measure_small_people(_python: Path) -> tuple[Section, dict[str, str]]:
-        return measure_attention(picture), {}
-
-    parts_by_name = {
-        "engine": measure_engine,
-        "obs": measure_obs,
-        PICTURE: measure_picture,
-        ATTENTION: measure_small_people,
-    }
+    parts_by_name = {"engine": measure_engine, "obs": measure_obs, PICTURE: measure_picture}
     sections: list[Section] = []
     found = machine()
     try:
@@ -69,8 +58,6 @@ def measure(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
     if write:
         if pictured:
             write_picture(sections[0], about, pictured[-1])
-        elif list(parts) == [ATTENTION]:
-            write_figures(PAGE, as_markdown(sections), (ATTENTION_BEGIN, ATTENTION_END))
         else:
             write_figures(PAGE, as_markdown([Section("Machine", note, (), [about]), *sections]))
         print(f"\nWritten: {PAGE}")

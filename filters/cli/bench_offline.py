@@ -16,17 +16,14 @@ from ..bridge.messages import DEVICES
 from ..obs.settings import DEFAULTS
 from . import media
 from .bench_processes import resident_mb
-from .bench_report import Figure, Section, Table, as_markdown, as_text, median, write_figures
+from .bench_report import OFFLINE_MARKERS, Figure, Section, Table, median, tell
 from .errors import CommandError
-from .machine import machine
-from .workshop import FOR_OFFLINE, ROOT, VENV_OFFLINE, prepare_python, prepare_venv
+from .workshop import FOR_OFFLINE, VENV_OFFLINE, prepare_python, prepare_venv
 
 if TYPE_CHECKING:
     from ..engine.network import Network
     from ..offline.compose import Picture
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-MARKERS = "<!-- offline: begin -->", "<!-- offline: end -->"
 LIBRARIES = ("av", "cv2", "numpy", "onnxruntime")
 SIZE_PX, SMALL_PX = (1920, 1080), (320, 180)
 ROUNDS = 2
@@ -43,16 +40,9 @@ def bench_offline(write: bool, arguments: list[str]) -> int:
         prepare_python()
         return media.go_on_in(prepare_venv(FOR_OFFLINE, VENV_OFFLINE), arguments)
     media.prepare_process()
-    found = machine()
     with tempfile.TemporaryDirectory(prefix="bench-offline-") as folder:
         section = measure(Path(folder))
-    about = Table(("part", "what it is"), list(found.items()), False)
-    whole = Section(section.title, section.note, section.figures, [*section.tables, about])
-    print(as_text([whole]))
-    if write:
-        write_figures(PAGE, as_markdown([whole]), MARKERS)
-        print(f"\nWritten: {PAGE}")
-    return 0 if all(figure.is_met for figure in section.figures) else 1
+    return tell(section, OFFLINE_MARKERS if write else None)
 
 
 class Timed(NamedTuple):

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import CommandError
+from .machine import machine
+from .workshop import ROOT
 
+PAGE = ROOT / "docs" / "benchmarks.md"
 WRAP_COLUMNS = 110
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-ATTENTION_BEGIN, ATTENTION_END = "<!-- attention: begin -->", "<!-- attention: end -->"
+ATTENTION_MARKERS = "<!-- attention: begin -->", "<!-- attention: end -->"
+OFFLINE_MARKERS = "<!-- offline: begin -->", "<!-- offline: end -->"
 PICTURE_BEGIN, PICTURE_END = "<!-- picture: begin -->", "<!-- picture: end -->"
 
 
@@ -113,6 +117,18 @@ def write_figures(page: Path, text: str, markers: tuple[str, str] = (BEGIN, END)
     if not begin or not end:
         raise CommandError(f"{page} lacks the lines {markers[0]} and {markers[1]}")
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def tell(section: Section, markers: tuple[str, str] | None) -> int:
+    """Print a part that stands alone, with the machine's description, and write it into the page between ``markers``;
+    1 when a figure misses what it should be."""
+    about = Table(("part", "what it is"), list(machine().items()), False)
+    whole = Section(section.title, section.note, section.figures, [*section.tables, about])
+    print(as_text([whole]))
+    if markers:
+        write_figures(PAGE, as_markdown([whole]), markers)
+        print(f"\nWritten: {PAGE}")
+    return 0 if all(figure.is_met for figure in section.figures) else 1
 
 
 def _aligned(table: Table) -> str:

@@ -166,9 +166,11 @@ def _bench(options: argparse.Namespace) -> int:
         from .bench_offline import bench_offline
 
         return bench_offline(options.write, options.arguments)
-    from .bench import PictureOptions, bench
+    from .bench import PictureOptions, bench, bench_small_people
 
     picture = PictureOptions(options.quick, options.data, options.rooms, options.json)
+    if options.parts == ["attention"]:
+        return bench_small_people(options.write, picture, options.arguments)
     if options.measure_only:
         from .bench_measure import measure
 
