@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from background_filter.filters.cli import bench_offline, demo_pictures
+from background_filter.filters.cli import bench_offline, bench_report, demo_pictures
 from background_filter.filters.cli.bench import PictureOptions, bench
 from background_filter.filters.cli.errors import CommandError
 
@@ -30,11 +30,13 @@ def test_all_figures_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             assert container.streams.video[0].frames == seconds * demo_pictures.FPS
 
 
-def test_the_page_has_a_place_for_them() -> None:
-    page = bench_offline.PAGE.read_text(encoding="utf-8")
-    assert [page.count(marker) for marker in bench_offline.MARKERS] == [1, 1]
+@pytest.mark.parametrize("markers", [bench_report.OFFLINE_MARKERS, bench_report.ATTENTION_MARKERS])
+def test_the_page_has_a_place_for_them(markers: tuple[str, str]) -> None:
+    page = bench_report.PAGE.read_text(encoding="utf-8")
+    assert [page.count(marker) for marker in markers] == [1, 1]
 
 
-def test_it_stands_alone() -> None:
+@pytest.mark.parametrize("part", ["offline", "attention"])
+def test_they_stand_alone(part: str) -> None:
     with pytest.raises(CommandError, match="stands alone"):
-        bench(["offline", "engine"], False, PictureOptions())
+        bench([part, "engine"], False, PictureOptions())
