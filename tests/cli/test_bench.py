@@ -15,11 +15,11 @@ from background_filter.filters import locale
 from background_filter.filters.bridge.status import State
 from background_filter.filters.cli import bench_engine, bench_obs
 from background_filter.filters.cli.bench import PictureOptions, bench
-from background_filter.filters.cli.bench_measure import PAGE
 from background_filter.filters.cli.bench_processes import cpu_ns, resident_mb
 from background_filter.filters.cli.bench_report import (
     BEGIN,
     END,
+    PAGE,
     Figure,
     Section,
     Table,

@@ -14,7 +14,6 @@ import pytest
 from background_filter.filters.cli import bench_picture_metrics as metrics
 from background_filter.filters.cli import commands
 from background_filter.filters.cli.bench import PictureOptions, bench
-from background_filter.filters.cli.bench_measure import PAGE
 from background_filter.filters.cli.bench_picture import QUICK, make_clip, settings_of_passes
 from background_filter.filters.cli.bench_picture_alpha import halves, recovered_alpha, shown_index, stacked
 from background_filter.filters.cli.bench_picture_clip import (
@@ -47,7 +46,7 @@ from background_filter.filters.cli.bench_picture_gather import (
     as_recorded,
 )
 from background_filter.filters.cli.bench_picture_report import _error
-from background_filter.filters.cli.bench_report import PICTURE_BEGIN, PICTURE_END, Figure
+from background_filter.filters.cli.bench_report import PAGE, PICTURE_BEGIN, PICTURE_END, Figure
 from background_filter.filters.cli.errors import CommandError
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.filters.obs.settings import SETTINGS
