@@ -19,7 +19,7 @@ from ...models.suggest import Candidate, suggest
 from ...models.trust import read_model
 from .control import ControlLine
 from .network import load_network
-from .process import lower_thread_priority
+from .priority import lower_thread_priority
 from .speeds import Speeds, key_of, load_speeds, measure_ms, save_speeds, store_path
 
 USUAL_FPS = 30.0  # until OBS has said otherwise

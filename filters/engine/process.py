@@ -6,18 +6,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from typing import Any
 
 from ..bridge.problems import Problem
 from .control import ControlLine
 from .events import Events
+from .priority import lower_priority
 
 VERSION = "0.1.0"
-NICE_STEP = 5  # below OBS and the game, above "only when idle": a mask that starves is a hidden person
-NICE_STEP_OF_THREAD = 10  # one that only measures
-BELOW_NORMAL_PRIORITY_CLASS = 0x4000
-THREAD_PRIORITY_LOWEST = -2
 GIL_SWITCH_S = 0.0005  # the thread that loads a model must not hold up the one that makes masks
 EXIT_LIBRARIES = 3
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 32 * 2**20  # of malloc.h; 32 MiB is the most the second takes
@@ -45,50 +41,6 @@ def run(log_level: str) -> int:
     sys.stderr.flush()
     # A thread may still be inside a driver: interpreter teardown would wait for it or crash in it.
     os._exit(0)
-
-
-def lower_priority() -> None:
-    """Step behind OBS in the queue for the processor; a system that refuses is left as it is."""
-    try:
-        if sys.platform == "win32":
-            import ctypes
-
-            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-            kernel32.GetCurrentProcess.restype = ctypes.c_void_p
-            kernel32.SetPriorityClass.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-            kernel32.SetPriorityClass(kernel32.GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS)
-        else:
-            os.nice(NICE_STEP)
-            let_others_finish()
-    except OSError:
-        pass
-
-
-def lower_thread_priority() -> None:
-    """Let the calling thread step behind the one that makes masks, where a system has priorities of threads."""
-    try:
-        if sys.platform == "win32":
-            import ctypes
-
-            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-            kernel32.GetCurrentThread.restype = ctypes.c_void_p
-            kernel32.SetThreadPriority.argtypes = [ctypes.c_void_p, ctypes.c_int]
-            kernel32.SetThreadPriority(kernel32.GetCurrentThread(), THREAD_PRIORITY_LOWEST)
-        elif sys.platform == "linux":
-            thread = threading.get_native_id()  # to Linux a thread is a process here
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0) + NICE_STEP_OF_THREAD)
-    except OSError:
-        pass
-
-
-def let_others_finish() -> None:
-    """Linux: being woken must not push OBS's graphics thread, which does the waking, off its processor.
-
-    That cost it the length of a mask, 3 ms, in one frame of six on two busy cores. A batch process waits for a free
-    processor or its turn.
-    """
-    if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def forbid_core_dumps() -> None:
