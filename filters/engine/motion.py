@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..bridge.region import Region
 from .attention import Box
 from .prepare import halved
-from .temporal import LEAST_MOTION, MOST_NOISE, NOISE_FACTOR, SAMPLE_STEP, Float, blurred_luma, middle
+from .temporal import Float, blurred_luma, exposure_and_threshold
 
 LEAST_MOVED_PX = 4  # at half size, after single pixels are taken away
 _SMALLEST = np.ones((2, 2), np.uint8)
@@ -45,10 +45,7 @@ class MotionWatch:
 
 def changed_pixels(change: Float) -> NDArray[np.uint8]:
     """1 where a difference of brightness is more than noise or exposure; single pixels don't count."""
-    sample = change[::SAMPLE_STEP, ::SAMPLE_STEP].ravel()
-    exposure = middle(sample)
-    noise = middle(np.abs(sample - exposure))
-    threshold = min(max(LEAST_MOTION, NOISE_FACTOR * noise), MOST_NOISE)
+    exposure, threshold = exposure_and_threshold(change)
     return np.asarray(
         cv2.morphologyEx((np.abs(change - exposure) > threshold).view(np.uint8), cv2.MORPH_OPEN, _SMALLEST)
     )

@@ -18,6 +18,7 @@ FULL_MOTION_FACTOR = 2.0  # at this multiple of the threshold the picture moves 
 BLUR_PX = 3  # averages noise away
 REACH_PX = 5  # a mask's edge is not exactly where the picture's edge is
 SAMPLE_STEP = 4  # noise is measured on every fourth pixel of every fourth row
+_REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (REACH_PX, REACH_PX))
 
 Float = NDArray[np.float32]
 Byte = NDArray[np.uint8]
@@ -33,7 +34,6 @@ class TemporalSmoother:
     def __init__(self) -> None:
         self._memory: tuple[Float, Float] | None = None  # alpha and luma; both 0 to 255
         self._time_ns = 0
-        self._reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (REACH_PX, REACH_PX))
 
     def smooth(
         self, alpha: NDArray[np.uint8], small_rgba: NDArray[np.uint8], time_ns: int, smoothing: float
@@ -54,27 +54,34 @@ class TemporalSmoother:
             self._memory = alpha.astype(np.float32), luma
             return alpha
         average_alpha, average_luma = memory
-        weight = self.weight_of_new(luma - average_luma, STILL_WEIGHT**smoothing)
+        weight = weight_of_new(luma - average_luma, STILL_WEIGHT**smoothing)
         mix_into(average_luma, luma, weight)
         if weight.shape != alpha.shape:
             weight = cast(Float, cv2.resize(weight, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR))
         mix_into(average_alpha, alpha.astype(np.float32), weight)
         return cast(Byte, cv2.convertScaleAbs(average_alpha))
 
-    def weight_of_new(self, change: Float, still_weight: float) -> Float:
-        """``still_weight`` where nothing moves, up to 1 where the picture changes; spoils ``change``."""
-        sample = change[::SAMPLE_STEP, ::SAMPLE_STEP].ravel()
-        exposure = middle(sample)  # the camera's brightness control moves all pixels alike
-        noise = middle(np.abs(sample - exposure))
-        change -= exposure
-        np.abs(change, out=change)
-        motion = cast(Float, cv2.dilate(change, self._reach))
-        threshold = min(max(LEAST_MOTION, NOISE_FACTOR * noise), MOST_NOISE)
-        scale = np.float32((1.0 - still_weight) / (threshold * (FULL_MOTION_FACTOR - 1.0)))
-        motion *= scale
-        motion += np.float32(still_weight - threshold * scale)
-        np.maximum(motion, np.float32(still_weight), out=motion)  # a third of what np.clip takes
-        return cast(Float, np.minimum(motion, np.float32(1.0), out=motion))
+
+def weight_of_new(change: Float, still_weight: float) -> Float:
+    """``still_weight`` where nothing moves, up to 1 where the picture changes; spoils ``change``."""
+    exposure, threshold = exposure_and_threshold(change)
+    change -= exposure
+    np.abs(change, out=change)
+    motion = cast(Float, cv2.dilate(change, _REACH))
+    scale = np.float32((1.0 - still_weight) / (threshold * (FULL_MOTION_FACTOR - 1.0)))
+    motion *= scale
+    motion += np.float32(still_weight - threshold * scale)
+    np.maximum(motion, np.float32(still_weight), out=motion)  # a third of what np.clip takes
+    return cast(Float, np.minimum(motion, np.float32(1.0), out=motion))
+
+
+def exposure_and_threshold(change: Float) -> tuple[float, float]:
+    """What a difference of brightness, in steps of 255, has on all pixels alike, as the camera's brightness control
+    moves them; and how far from that the noise reaches: beyond it something moves."""
+    sample = change[::SAMPLE_STEP, ::SAMPLE_STEP].ravel()
+    exposure = middle(sample)
+    noise = middle(np.abs(sample - exposure))
+    return exposure, min(max(LEAST_MOTION, NOISE_FACTOR * noise), MOST_NOISE)
 
 
 def middle(values: Float) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.prepare import halved
-from ..engine.temporal import MAX_GAP_S, STILL_WEIGHT, TemporalSmoother, blurred_luma
+from ..engine.temporal import MAX_GAP_S, STILL_WEIGHT, blurred_luma, weight_of_new
 
 REACH = 4  # frames to either side
 
@@ -47,7 +47,6 @@ class BothWays(Generic[T]):
     def __init__(self, smoothing: float) -> None:
         self._kept = np.float32(1 - STILL_WEIGHT**smoothing)
         self._reach = REACH if smoothing > 0 else 0
-        self._motion = TemporalSmoother()
         self._waiting: collections.deque[_Waiting[T]] = collections.deque()
 
     def push(self, item: T, alpha: Byte, frame_rgba: NDArray[Any], time_ns: int) -> Iterator[tuple[T, Byte]]:
@@ -72,7 +71,7 @@ class BothWays(Generic[T]):
 
     def _mix(self, old: _Waiting[T], new: _Waiting[T], share: np.float32) -> None:
         """Let two masks take part in each other, where nothing moved between them."""
-        weight = self._motion.weight_of_new(new.luma - old.luma, 0.0)  # 0 where nothing moves, 1 where it does
+        weight = weight_of_new(new.luma - old.luma, 0.0)  # 0 where nothing moves, 1 where it does
         np.subtract(1, weight, out=weight)
         weight *= share
         height, width = new.alpha.shape
