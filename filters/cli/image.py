@@ -14,16 +14,15 @@ from . import media
 from .errors import CommandError
 from .install_engine import ensure_with_progress
 from .progress import Progress
+from .workshop import LIBRARIES_OF_ENGINE, has_libraries
 
 if TYPE_CHECKING:
     from ..offline.pictures import Job
 
-LIBRARIES = ("cv2", "numpy", "onnxruntime")
-
 
 def run(options: argparse.Namespace) -> int:
     """Cut out, here or in the engine's environment; 1 if a picture could not be worked on."""
-    if media.has_libraries(LIBRARIES):
+    if has_libraries(LIBRARIES_OF_ENGINE):
         return run_here(options)
     return media.go_on_in(ensure_with_progress(), options.arguments)
 
@@ -31,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 def run_here(options: argparse.Namespace) -> int:
     """As ``run``, in a Python that has the engine's libraries."""
     media.prepare_process()
-    from ..offline import pictures
+    from ..offline import picture_files, pictures
     from ..offline.files import MediaError
 
     settings = media.settings_of(options)
@@ -56,7 +55,8 @@ def run_here(options: argparse.Namespace) -> int:
     if options.contact_sheet:
         order = {job: number for number, job in enumerate(jobs)}
         try:
-            pictures.write_picture(options.contact_sheet, pictures.sheet(sorted(finished, key=lambda d: order[d.job])))
+            sheet = pictures.sheet(sorted(finished, key=lambda done: order[done.job]))
+            picture_files.write_picture(options.contact_sheet, sheet)
         except MediaError as error:
             raise CommandError(str(error)) from error
     print(summary([done.job.target for done in finished if not done.problem], len(failed)))
@@ -98,7 +98,7 @@ def find_jobs(paths: Sequence[Path], is_opaque: bool) -> list[Job]:
 
 def places(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     """All pictures of files and folders, with each result's place below the folder ``out``. CommandError if none."""
-    from ..offline.pictures import READABLE
+    from ..offline.picture_files import READABLE
 
     found: list[tuple[Path, Path]] = []  # with its own name still
     for source in sources:
@@ -119,7 +119,7 @@ def places(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
 
 def check_ending(path: Path, is_opaque: bool) -> None:
     """CommandError for a result that can't be written, or that can't be transparent."""
-    from ..offline.pictures import WITH_ALPHA, WITHOUT_ALPHA
+    from ..offline.picture_files import WITH_ALPHA, WITHOUT_ALPHA
 
     suffix = path.suffix.lower()
     if suffix in WITH_ALPHA or (is_opaque and suffix in WITHOUT_ALPHA):

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from ..bridge.region import WHOLE, Region
 from ..engine.closer import Answer, AttentiveSegmenter, Closer
 from ..engine.network import Network
 from ..obs.settings import FilterSettings
-from .backgrounds import in_depth
 from .compose import Alpha, Picture, alpha_of
-from .person import refinement
+from .person import refinement, small_rgba
 
 LOOKS = 4  # closer looks at one picture, each at the region that the one before asked for
 
@@ -34,7 +32,7 @@ class AttentivePersonFinder:
     def alpha_of_still(self, picture_rgb: Picture) -> Alpha:
         """The same of a picture that nothing follows: looked at as closely as a sequence would be in the end."""
         if self._settings.attention:
-            self._wanted_region = self._segmenter.settle(self._small_rgba(picture_rgb))
+            self._wanted_region = self._segmenter.settle(small_rgba(picture_rgb, self._segmenter.network))
         for _ in range(LOOKS):
             region = self._wanted_region
             answer = self._look(picture_rgb, 0)
@@ -44,17 +42,12 @@ class AttentivePersonFinder:
         return self._drawn(answer, picture_rgb)
 
     def _look(self, picture_rgb: Picture, time_ns: int) -> Answer:
-        settings, region = self._settings, self._wanted_region
-        wanted = refinement(settings)
+        settings, region, network = self._settings, self._wanted_region, self._segmenter.network
         closer = None
         if not region.is_whole:
-            closer = Closer(region, self._small_rgba(picture_rgb[pixels(region, picture_rgb)]))
-        return self._segmenter.segment(self._small_rgba(picture_rgb), time_ns, wanted, settings.attention, closer)
-
-    def _small_rgba(self, picture_rgb: Picture) -> Alpha:
-        network = self._segmenter.network
-        small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
+            closer = Closer(region, small_rgba(picture_rgb[pixels(region, picture_rgb)], network))
+        frame_rgba = small_rgba(picture_rgb, network)
+        return self._segmenter.segment(frame_rgba, time_ns, refinement(settings), settings.attention, closer)
 
     def _drawn(self, answer: Answer, picture_rgb: Picture) -> Alpha:
         if answer.region.is_whole:

@@ -16,7 +16,8 @@ import numpy as np
 from ..obs.other_source import Backdrop
 from ..obs.settings import DEFAULTS, FilterSettings
 from .blur import blurred_room, finer_size
-from .compose import Alpha, Picture, encoded, over, srgb, widened
+from .compose import Alpha, Picture, encoded, in_depth, over, srgb
+from .picture_files import READABLE, read_picture
 from .planes import Colours, Planes, planes_of_rgb, small_rgb
 
 # A fixed noise of one step in 8 bits, so that a smooth wall shows no steps: as in compose.effect.
@@ -56,8 +57,6 @@ def background_of(settings: FilterSettings, may_move: bool) -> Background | None
 
 def background_of_file(path: Path, fit: str, may_move: bool) -> Background:
     """A picture, or a video if it moves. Raises MediaError."""
-    from .pictures import READABLE, read_picture
-
     if path.suffix.lower() not in READABLE and may_move:
         from .moving import Moving
 
@@ -156,12 +155,3 @@ def placed(picture: Picture, width: int, height: int, fit: str, margin: int = 0)
     x, y = (width - new_width) // 2, (height - new_height) // 2
     canvas[y : y + new_height, x : x + new_width] = scaled
     return canvas
-
-
-def in_depth(picture_rgb: Picture, dtype: np.dtype[Any]) -> Picture:
-    """The same colours in 8 or 16 bits."""
-    if picture_rgb.dtype == dtype:
-        return picture_rgb
-    if dtype == np.uint8:
-        return np.rint(picture_rgb / 257).astype(np.uint8)
-    return widened(picture_rgb, dtype)

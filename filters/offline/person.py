@@ -15,9 +15,8 @@ from ..engine.network import Network
 from ..engine.pipeline import Segmented, Segmenter
 from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
-from .backgrounds import in_depth
 from .both_ways import BothWays
-from .compose import Alpha, Picture, alpha_of
+from .compose import Alpha, Picture, alpha_of, in_depth
 from .planes import Colours, small_rgb
 
 if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
@@ -45,11 +44,8 @@ class PersonFinder:
 
     def segmented(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Segmented:
         """The small mask that ``alpha`` is made of, moved ``ahead_ms`` into the future. Raises InferenceError."""
-        network = self._segmenter.network
-        small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
-        frame_rgba = np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
         wanted = refinement(self.settings)._replace(ahead_ms=ahead_ms)
-        return self._segmenter.segment(frame_rgba, time_ns, wanted)
+        return self._segmenter.segment(small_rgba(picture_rgb, self._segmenter.network), time_ns, wanted)
 
 
 class ClipPersonFinder:
@@ -104,6 +100,12 @@ class ClipPersonFinder:
                 continue
             wanted = refinement(self._settings)._replace(smoothing=0.0, no_specks=False)
             yield frame, self._refiner.refine(alpha, frame_rgba, 0, wanted).copy()
+
+
+def small_rgba(picture_rgb: Picture, network: Network) -> NDArray[np.uint8]:
+    """The area mean of a picture HxWx3 as a frame, h x w x 4, of the network's input size."""
+    small_rgb = cv2.resize(picture_rgb, (network.width, network.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(in_depth(small_rgb, np.dtype(np.uint8)), cv2.COLOR_RGB2RGBA), np.uint8)
 
 
 def refinement(settings: FilterSettings) -> Refinement:
