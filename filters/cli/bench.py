@@ -12,11 +12,18 @@ from . import media
 from .bench_report import ATTENTION_MARKERS, tell
 from .errors import CommandError
 from .install_engine import ensure_with_progress
-from .workshop import FOR_DEMO, ROOT, prepare_programs, prepare_python, prepare_venv
+from .workshop import (
+    FOR_DEMO,
+    LIBRARIES_OF_ENGINE,
+    ROOT,
+    has_libraries,
+    prepare_programs,
+    prepare_python,
+    prepare_venv,
+)
 
 PARTS = ("engine", "obs")
 PICTURE, ATTENTION, OFFLINE = "picture", "attention", "offline"
-LIBRARIES = ("cv2", "numpy", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:
 
 def bench_small_people(write: bool, picture: PictureOptions, arguments: list[str]) -> int:
     """``bench attention``, here or in the engine's environment; 1 when a figure misses what it should be."""
-    if not media.has_libraries(LIBRARIES):
+    if not has_libraries(LIBRARIES_OF_ENGINE):
         prepare_python()
         return media.go_on_in(ensure_with_progress(), arguments)
     media.prepare_process()

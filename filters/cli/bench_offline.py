@@ -18,13 +18,12 @@ from . import media
 from .bench_processes import resident_mb
 from .bench_report import OFFLINE_MARKERS, Figure, Section, Table, median, tell
 from .errors import CommandError
-from .workshop import FOR_OFFLINE, VENV_OFFLINE, prepare_python, prepare_venv
+from .workshop import LIBRARIES_OFFLINE, has_libraries
 
 if TYPE_CHECKING:
     from ..engine.network import Network
     from ..offline.compose import Picture
 
-LIBRARIES = ("av", "cv2", "numpy", "onnxruntime")
 SIZE_PX, SMALL_PX = (1920, 1080), (320, 180)
 ROUNDS = 2
 LOOPS = 2  # of the demo's four seconds
@@ -36,9 +35,8 @@ PLAIN, BACKGROUNDS = "reading and writing alone", ("blur", "color", "picture", "
 
 def bench_offline(write: bool, arguments: list[str]) -> int:
     """Measure and print, here or in the environment for it; 1 when a figure misses what it should be."""
-    if not media.has_libraries(LIBRARIES):
-        prepare_python()
-        return media.go_on_in(prepare_venv(FOR_OFFLINE, VENV_OFFLINE), arguments)
+    if not has_libraries(LIBRARIES_OFFLINE):
+        return media.go_on_offline(arguments)
     media.prepare_process()
     with tempfile.TemporaryDirectory(prefix="bench-offline-") as folder:
         section = measure(Path(folder))

@@ -20,7 +20,7 @@ from . import media
 from .errors import CommandError
 from .progress import StatusLine
 from .video import stopped_by
-from .workshop import FOR_OFFLINE, VENV_OFFLINE, prepare_python, prepare_venv
+from .workshop import LIBRARIES_OFFLINE, has_libraries
 
 if TYPE_CHECKING:
     from ..offline.backgrounds import Background
@@ -35,7 +35,7 @@ WITHOUT_TK = (
 )
 # What ends a program that has no terminal, or whose terminal is closed.
 ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-LIBRARIES = ("av", "cv2", "numpy", "onnxruntime", "pyvirtualcam")
+LIBRARIES = (*LIBRARIES_OFFLINE, "pyvirtualcam")
 ABOUT = (
     "Shows a webcam through the filter, as a virtual camera that Zoom, Teams, a browser and others can choose, and in "
     "a window with sliders. Ctrl-C, or q in the window, ends it. Known from DeepBackSub: -c, -v, -b, -f, -d."
@@ -102,10 +102,9 @@ def size(word: str) -> tuple[int, int]:
 
 def run(options: argparse.Namespace) -> int:
     """Show the camera, here or in the environment for it, until it is ended."""
-    if media.has_libraries(LIBRARIES):
+    if has_libraries(LIBRARIES):
         return run_here(options)
-    prepare_python()
-    return media.go_on_in(prepare_venv(FOR_OFFLINE, VENV_OFFLINE), options.arguments)
+    return media.go_on_offline(options.arguments)
 
 
 def run_here(options: argparse.Namespace) -> int:

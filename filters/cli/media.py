@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from .preset_option import HELP as PRESET_HELP
 from .preset_option import UsePreset
 from .preview import find_verified
 from .steps import hand_over
-from .workshop import ROOT
+from .workshop import FOR_OFFLINE, ROOT, VENV_OFFLINE, prepare_python, prepare_venv
 
 if TYPE_CHECKING:
     from ..engine.network import Network
@@ -115,8 +114,12 @@ def colour(word: str) -> int:
     digits = COLOURS.get(word.lower(), word.removeprefix("#"))
     if not re.fullmatch("[0-9a-fA-F]{6}", digits):
         raise argparse.ArgumentTypeError(f"“{word}” is no colour: #rrggbb, or one of {', '.join(COLOURS)}")
-    red, green, blue = bytes.fromhex(digits)
-    return 0xFF << 24 | blue << 16 | green << 8 | red
+    return abgr_of(digits)
+
+
+def abgr_of(rgb_digits: str) -> int:
+    """A colour as OBS stores it, 0xAABBGGRR, of rrggbb; ValueError."""
+    return 0xFF << 24 | int.from_bytes(bytes.fromhex(rgb_digits), "little")
 
 
 def rgb_digits(colour_abgr: int) -> str:
@@ -191,9 +194,10 @@ def go_on_in(python: Path, arguments: Sequence[str]) -> int:
     return hand_over([str(python), "-I", str(ROOT / "obs_background_filter.py"), *arguments])
 
 
-def has_libraries(names: Sequence[str]) -> bool:
-    """Whether this Python can import all of them."""
-    return all(importlib.util.find_spec(name) for name in names)
+def go_on_offline(arguments: Sequence[str]) -> int:
+    """The same in the environment of videos and cameras, made first if need be."""
+    prepare_python()
+    return go_on_in(prepare_venv(FOR_OFFLINE, VENV_OFFLINE), arguments)
 
 
 def verified_model(name: str) -> VerifiedModel:

@@ -12,6 +12,7 @@ from ..locale import text
 from ..obs.settings import SETTINGS, Setting
 from ..presets import BUILT_IN, LEAST, NEVER, ONLY, Preset, PresetError, legal_preset
 from .errors import CommandError
+from .media import abgr_of
 from .table import table
 
 WORDS = "KEY=VALUE"
@@ -181,7 +182,7 @@ def typed_value(setting: Setting, typed: str) -> Any:
         return float(typed)
     if isinstance(setting.default, int):
         if typed.startswith("#") and len(typed) == 7:
-            return 0xFF000000 | int.from_bytes(bytes.fromhex(typed[1:]), "little")
+            return abgr_of(typed[1:])
         return int(typed)
     return typed
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +14,12 @@ from ...models.trust import ModelRefused, VerifiedModel, read_model
 from ..environment.build import engine_python
 from ..locale import text
 from .errors import CommandError
+from .workshop import LIBRARIES_OF_ENGINE, ROOT, has_libraries
 
 if TYPE_CHECKING:
     from ..engine.network import Network
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests" / "pictures" / "astronaut.png"
-LIBRARIES = ("cv2", "numpy", "onnxruntime")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the model's mask of the picture, here or in the engine's environment; the exit code."""
-    if all(importlib.util.find_spec(name) for name in LIBRARIES):
+    if has_libraries(LIBRARIES_OF_ENGINE):
         return preview_here(options)
     python = engine_python()
     if python is None:

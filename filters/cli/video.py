@@ -16,18 +16,16 @@ from types import FrameType
 from . import media
 from .errors import CommandError
 from .progress import Progress
-from .workshop import FOR_OFFLINE, VENV_OFFLINE, prepare_python, prepare_venv
+from .workshop import LIBRARIES_OFFLINE, has_libraries
 
-LIBRARIES = ("av", "cv2", "numpy", "onnxruntime")
 INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace) -> int:
     """Cut out, here or in the environment for it; 1 if the source was damaged, 130 if interrupted."""
-    if media.has_libraries(LIBRARIES):
+    if has_libraries(LIBRARIES_OFFLINE):
         return run_here(options)
-    prepare_python()
-    return media.go_on_in(prepare_venv(FOR_OFFLINE, VENV_OFFLINE), options.arguments)
+    return media.go_on_offline(options.arguments)
 
 
 def run_here(options: argparse.Namespace) -> int:

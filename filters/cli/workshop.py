@@ -2,10 +2,12 @@
 """What demo, tests and training need beside the engine: Python environments here, and programs of the system."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..environment.stamp import interpreter_in
@@ -26,6 +28,9 @@ FOR_TRAINING = ROOT / "models" / "training" / "requirements.txt"
 FOR_OFFLINE = ROOT / "filters" / "offline" / "requirements.txt"
 FOR_TENSORFLOW = ROOT / "models" / "tools" / "requirements-tensorflow.txt"
 FOR_TFLITE = ROOT / "models" / "training" / "requirements-tflite.txt"
+# What the engine's environment and .venv-offline are known by.
+LIBRARIES_OF_ENGINE = ("cv2", "numpy", "onnxruntime")
+LIBRARIES_OFFLINE = (*LIBRARIES_OF_ENGINE, "av")
 # On Linux PyTorch brings CUDA's libraries along.
 _WITH_PYTORCH = 6_000_000_000 if sys.platform.startswith("linux") else 1_700_000_000
 EXPECTED_BYTES = {
@@ -47,6 +52,11 @@ PACKAGES = {
 }
 # Software OpenGL for Xvfb and letters for the dialogs, which the packages above only recommend.
 COMPANIONS = ["libgl1-mesa-dri", "fonts-dejavu-core"]
+
+
+def has_libraries(names: Sequence[str]) -> bool:
+    """Whether this Python can import all of them."""
+    return all(importlib.util.find_spec(name) for name in names)
 
 
 def prepare_venv(requirements: Path, environment: Path = VENV) -> Path:

@@ -12,7 +12,6 @@ other uses, and measures it. Needs neither PyTorch nor onnx.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...filters.cli import models as commands
 from ...filters.cli.errors import CommandError
-from ...filters.cli.preview import LIBRARIES
 from ...filters.cli.table import table
+from ...filters.cli.workshop import LIBRARIES_OF_ENGINE, has_libraries
 from ...filters.engine import tensorrt_cache
 from ...filters.environment import graphics
 from ...filters.environment.build import engine_python
@@ -79,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
 
 def can_run_here(options: argparse.Namespace) -> bool:
     """Whether this interpreter has the libraries for it."""
-    if not all(importlib.util.find_spec(name) for name in LIBRARIES):
+    if not has_libraries(LIBRARIES_OF_ENGINE):
         return False
     import onnxruntime
 
