@@ -101,6 +101,16 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def maps_behind(layers: nn.Sequential, ends: Sequence[int], picture: torch.Tensor) -> list[torch.Tensor]:
+    """What comes out of the layers with these numbers, in their order, when all of them run on a picture."""
+    maps, features = [], picture
+    for number, layer in enumerate(layers):
+        features = layer(features)
+        if number in ends:
+            maps.append(features)
+    return maps
+
+
 def initialise(network: nn.Module) -> None:
     """Normal weights of the variance that keeps the gradients' size behind ReLU (He et al. 2015, arXiv:1502.01852)."""
     for layer in network.modules():
@@ -257,9 +267,4 @@ class MobileNetV2(Backbone):
 
     def forward(self, picture: torch.Tensor) -> list[torch.Tensor]:
         """Picture [N,3,H,W] to features at four resolutions."""
-        maps, features = [], picture
-        for number, layer in enumerate(self.features):
-            features = layer(features)
-            if number in self.ends:
-                maps.append(features)
-        return maps
+        return maps_behind(self.features, self.ends, picture)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .backbones import initialise
+from .backbones import initialise, maps_behind
 
 
 class Row(NamedTuple):
@@ -125,9 +125,4 @@ class MobileNetV3(nn.Module):
 
     def forward(self, picture: torch.Tensor) -> list[torch.Tensor]:
         """Picture [N,3,H,W] to features at four resolutions."""
-        maps, features = [], picture
-        for number, layer in enumerate(self.features):
-            features = layer(features)
-            if number in self.ends:
-                maps.append(features)
-        return maps
+        return maps_behind(self.features, self.ends, picture)
