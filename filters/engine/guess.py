@@ -139,27 +139,37 @@ def picture_port(file: str, session: Session, name: str | None) -> Any:
     if name is not None:
         return find_port(file, ports, name, "model.input_shape")
     pictures = [port for port in ports if layouts_of(port.shape)]
-    certain = [port for port in pictures if len(layouts_of(port.shape)) == 1]
-    pool = certain or [port for port in pictures if not state_output(port.name, session, set())] or pictures
+    colours, with_mask = ([port for port in pictures if planes_in(port.shape) == planes] for planes in (3, 4))
+    no_states = [port for port in pictures if not state_output(port.name, session, set())]
+    likely = [port for port in with_mask if port in no_states]
+    pool = colours or likely or no_states or pictures
     if pool:
         return next((port for port in pool if PICTURE_NAMES.match(port.name)), pool[0])
     if all(len(port.shape) != 4 for port in ports):
         ranks = ", ".join(str(len(port.shape)) for port in ports) or "0"
         raise ModelRefused("model.input_rank", file=file, sides=ranks, found=describe(ports))
-    expected = "[1, 3, height, width] or [1, height, width, 3]"
+    expected = "[1, 3, height, width] or [1, height, width, 3], with a mask 4 in place of 3"
     raise ModelRefused("model.input_shape", file=file, expected=expected, found=describe(ports))
 
 
 def layouts_of(shape: list[Any]) -> tuple[str, ...]:
-    """The layouts in which an input of this shape can be a picture of three colours."""
+    """The layouts in which an input of this shape can be a picture: three colours, perhaps a mask beside them."""
     if len(shape) != 4 or (isinstance(shape[0], int) and shape[0] != 1):
         return ()
-    if shape[1] == 3:
-        return ("NCHW",)
-    if shape[3] == 3:
-        return ("NHWC",)
+    for planes in (3, 4):
+        if shape[1] == planes:
+            return ("NCHW",)
+        if shape[3] == planes:
+            return ("NHWC",)
     can_be = (("NCHW", shape[1]), ("NHWC", shape[3]))
     return tuple(layout for layout, colours in can_be if not isinstance(colours, int))
+
+
+def planes_in(shape: list[Any]) -> int | None:
+    """How many planes a picture of this shape has, 3 or 4; None if the graph leaves it open."""
+    layouts = layouts_of(shape)
+    planes = shape[1 if layouts[0] == "NCHW" else 3] if len(layouts) == 1 else None
+    return planes if isinstance(planes, int) and planes in (3, 4) else None
 
 
 def other_inputs(file: str, session: Session, picture: str) -> tuple[tuple[State, ...], dict[str, NDArray[Any]]]:
@@ -201,11 +211,13 @@ def specs_to_try(file: str, session: Session, port: Any, dtype: Dtype) -> list[I
         scale = 1.0
     elif is_u2net(session):
         mean, std = IMAGENET_MEAN, IMAGENET_STD
+    channels = "RGBM" if planes_in(port.shape) == 4 else "RGB"
     specs = []
     for layout in layouts_of(port.shape) or ("NCHW", "NHWC"):
         height, width = port.shape[2:] if layout == "NCHW" else port.shape[1:3]
         sizes = [(side_or(width, w), side_or(height, h)) for w, h in SIZES_TO_TRY]
-        specs += [InputSpec(None, w, h, layout, "RGB", scale, mean, std) for w, h in sizes if max(w, h) <= MAX_SIDE_PX]
+        fitting = [(w, h) for w, h in sizes if max(w, h) <= MAX_SIDE_PX]
+        specs += [InputSpec(None, w, h, layout, channels, scale, mean, std) for w, h in fitting]
     if not specs:
         expected = f"sides of 1 to {MAX_SIDE_PX} pixels"
         raise ModelRefused("model.input_shape", file=file, expected=expected, found=describe([port]))
@@ -250,14 +262,15 @@ def input_guesses(port: Any, spec: InputSpec, dtype: Dtype, session: Session, to
     """Why the input is taken for what it is."""
     is_certain = len(layouts_of(port.shape)) == 1
     sides = port.shape[2:] if spec.layout == "NCHW" else port.shape[1:3]
+    planes_reason = "colours_and_mask" if spec.takes_mask else "three_colours"
     size_reason = "graph" if all(isinstance(side, int) for side in sides) else "first_that_works"
     values = "bytes" if dtype is np.uint8 else "u2net" if is_u2net(session) else "usual"
     scale = f"(x * {spec.scale:.4g} - {list(spec.mean)}) / {list(spec.std)}"
     picked = {
         "tensor": Guess("input", port.name, "only_picture"),
-        "layout": Guess("layout", spec.layout, "three_colours" if is_certain else "first_that_works"),
+        "layout": Guess("layout", spec.layout, planes_reason if is_certain else "first_that_works"),
         "width": Guess("size", f"{spec.width}x{spec.height}", size_reason),
-        "channels": Guess("colours", spec.channels, "usual"),
+        "channels": Guess("colours", spec.channels, planes_reason if spec.takes_mask else "usual"),
         "scale": Guess("values", scale, values),
     }
     return told.reasons(picked, {"height": "width", "mean": "scale", "std": "scale"})

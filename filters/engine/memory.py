@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .output import AlphaDecoder, OutputError
 from .ports import Ports
+from .prepare import planes_of
 
 MAX_GAP_S = 1.0  # an older memory says nothing about this frame
 CUT_DIFFERENCE = 40.0  # of 255, mean over the picture: people who move make up to 5, another source mostly 60 or more
@@ -21,7 +22,7 @@ Tensor = NDArray[Any]
 
 
 class Memory:
-    """The state of one stream in one network; two streams of the same network have one each.
+    """What one stream has left in one network, states or its last mask; two streams of a network have one each.
 
     It is forgotten after a gap in time, at a cut to another picture, and when what the network remembers is not finite
     or changes its size, so it can neither grow nor stay poisoned.
@@ -31,6 +32,9 @@ class Memory:
         self._session = session
         self._decoder = decoder
         self._picture_name = ports.input_name
+        self._takes = ports.input
+        self._mask_scale = 1.0 if ports.dtype is np.uint8 else 1 / 255
+        self._mask = np.zeros((ports.input.height, ports.input.width), np.uint8)
         self._states = ports.states
         self._wanted = [ports.output_name, *(state.output for state in ports.states)]
         self._feed: dict[str, Tensor] = dict(ports.constants)
@@ -44,6 +48,7 @@ class Memory:
         """Begin anew, as before the first frame."""
         for state in self._states:
             self._feed[state.input] = state.start
+        self._mask.fill(0)
         self.is_fresh = True
 
     def infer(self, tensor: Tensor, frame_rgba: NDArray[np.uint8], capture_ns: int) -> NDArray[np.uint8]:
@@ -60,12 +65,15 @@ class Memory:
             return self._step()
 
     def _step(self) -> NDArray[np.uint8]:
+        if self._takes.takes_mask:
+            plane = planes_of(self._feed[self._picture_name], self._takes.layout)[-1]
+            np.multiply(self._mask, self._mask_scale, out=plane, casting="unsafe")
         mask, *states = self._session.run(self._wanted, self._feed)
         alpha = self._decoder.decode(mask)
-        self._remember(states)
+        self._remember(alpha, states)
         return alpha
 
-    def _remember(self, states: list[Tensor]) -> None:
+    def _remember(self, alpha: NDArray[np.uint8], states: list[Tensor]) -> None:
         """Keep what is sound for the next frame."""
         shapes = [state.shape for state in states]
         if self._shapes is None:
@@ -75,6 +83,7 @@ class Memory:
             return
         for known, state in zip(self._states, states):
             self._feed[known.input] = state
+        np.copyto(self._mask, alpha)
         self.is_fresh = False
 
     def _is_another_scene(self, frame_rgba: NDArray[np.uint8], capture_ns: int) -> bool:

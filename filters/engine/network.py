@@ -58,7 +58,7 @@ class Network:
 
         The alpha is reused by the next call, of any stream. Raises InferenceError.
         """
-        if not self.ports.states:
+        if not self.ports.remembers:
             return self.infer
         memory = Memory(self.ports, self._session, self._decoder)
 

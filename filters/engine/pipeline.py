@@ -81,7 +81,7 @@ class Segmenter:
             tensor = self.network.prepare(frame_rgba)
             prepared = time.perf_counter()
             alpha = self._infer(tensor, frame_rgba, capture_ns)
-            if not self.network.ports.states:  # a recurrent network learns from each look
+            if not self.network.ports.remembers:  # a recurrent network learns from each look
                 self._before = frame_rgba, alpha.copy()  # the network's buffer serves other streams too
         inferred = time.perf_counter()
         return Look(alpha, (prepared - start) * 1e3, (inferred - prepared) * 1e3, is_repeat)

@@ -63,6 +63,11 @@ class Ports:
     choices: Choices = field(default_factory=dict)
     guesses: tuple[Guess, ...] = ()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what a frame leaves goes into the next: states, or its mask."""
+        return bool(self.states) or self.input.takes_mask
+
 
 def ports_of_entry(file: str, session: onnxruntime.InferenceSession, entry: ModelEntry) -> Ports:
     """The ports that a catalogue entry tells, and before it the file itself; refuses what the graph does not confirm.
@@ -111,7 +116,8 @@ def as_choices(ports: Ports) -> Chosen:
 def check_input(file: str, session: onnxruntime.InferenceSession, spec: InputSpec) -> tuple[str, Dtype]:
     """Name and dtype of the input that ``spec`` means; refuses model.input_shape, .input_type."""
     port = find_port(file, session.get_inputs(), spec.tensor, "model.input_shape")
-    sides = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
+    planes = len(spec.channels)
+    sides = (planes, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, planes)
     expected = [1, *sides]
     found = [side if isinstance(side, int) else None for side in port.shape]
     if len(found) != 4 or any(side not in (None, wanted) for side, wanted in zip(found, expected)):

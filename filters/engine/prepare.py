@@ -37,12 +37,12 @@ class Fills(Protocol):
 
 
 def make_preparer(spec: InputSpec, dtype: Dtype) -> Fills:
-    """The preparer for the type of number that the network takes."""
+    """The preparer for the type of number that the network takes; the mask of the frame before is left to Memory."""
     return BytePreparer(spec) if dtype is np.uint8 else Preparer(spec, dtype)
 
 
 class Preparer:
-    """Fills the input tensor: ``x = (pixel * scale - mean) / std`` per channel, in the network's order."""
+    """Fills the colours of the input tensor: ``x = (pixel * scale - mean) / std``, in the network's order."""
 
     def __init__(self, spec: InputSpec, dtype: Dtype = np.float32) -> None:
         self.tensor, planes = empty_tensor(spec, dtype)
@@ -54,7 +54,7 @@ class Preparer:
                 np.float32(spec.scale / spec.std[i]),
                 np.float32(-spec.mean[i] / spec.std[i]),
             )
-            for i, name in enumerate(spec.channels)
+            for i, name in enumerate(spec.channels[:3])
         ]
 
     def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[Any]:
@@ -73,7 +73,7 @@ class BytePreparer:
     def __init__(self, spec: InputSpec) -> None:
         self.tensor, self._planes = empty_tensor(spec, np.uint8)
         self._bytes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(4)]
-        self._order = [FRAME_CHANNEL[name] for name in spec.channels]
+        self._order = [FRAME_CHANNEL[name] for name in spec.channels[:3]]
 
     def fill(self, frame_rgba: NDArray[np.uint8]) -> NDArray[Any]:
         """Convert an HxWx4 uint8 RGBA frame of exactly the input's size; returns the reused tensor."""
@@ -84,7 +84,13 @@ class BytePreparer:
 
 
 def empty_tensor(spec: InputSpec, dtype: Dtype) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A tensor of the input's shape, and a view of it as 3 x h x w."""
-    shape = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
+    """A tensor of the input's shape, zeros, and ``planes_of`` it."""
+    planes = len(spec.channels)
+    shape = (planes, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, planes)
     tensor: NDArray[Any] = np.zeros((1, *shape), dtype)
-    return tensor, tensor[0] if spec.layout == "NCHW" else np.moveaxis(tensor[0], -1, 0)
+    return tensor, planes_of(tensor, spec.layout)
+
+
+def planes_of(tensor: NDArray[Any], layout: str) -> NDArray[Any]:
+    """A view of an input tensor as planes x h x w; with ``InputSpec.takes_mask`` the last is the mask."""
+    return tensor[0] if layout == "NCHW" else np.moveaxis(tensor[0], -1, 0)

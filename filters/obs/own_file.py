@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...models import trust
-from ...models.catalog import KINDS
+from ...models.catalog import CHANNELS, KINDS
 from ...models.choices import Chosen
 from ...models.onnx_ports import Port, Ports
 from ..locale import text
 
 AS_GUESSED, OTHER = "", "other"  # OTHER: something that ``models preview`` set, and no entry of the list says
 SIZES = ("256x144", "320x192", "256x256", "320x320", "512x288", "512x512")
-COLOURS = ("RGB", "BGR")
 LAYOUTS = ("NCHW", "NHWC")
 VALUES: dict[str, dict[str, Any]] = {
     "0_to_1": {"scale": 1 / 255, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
@@ -84,9 +83,9 @@ def questions(ports: Ports, guesses: Sequence[Guess], chosen: Chosen) -> list[Qu
     asked: list[tuple[str, str, list[tuple[str, str]]]] = []
     if picture is None or None in _sides(picture):
         asked.append(("own_size", "size", [(size, size) for size in SIZES]))
-    if picture is None or not _is_layout_certain(picture):
+    if picture is None or _planes_axis(picture) is None:
         asked.append(("own_layout", "layout", [(layout, layout) for layout in LAYOUTS]))
-    asked.append(("own_colours", "colours", [(order, order) for order in COLOURS]))
+    asked.append(("own_colours", "colours", [(order, order) for order in _colours(picture)]))
     asked.append(("own_values", "values", [(name, text(f"script.own_values.{name}")) for name in VALUES]))
     if len(ports.outputs) > 1:
         asked.append(("own_output", "output", [(port.name, str(port)) for port in ports.outputs]))
@@ -178,15 +177,22 @@ def _means(key: str, answer: str, present: Mapping[str, Any]) -> bool:
 
 def _sides(port: Port) -> tuple[int | None, ...]:
     """Height and width of a picture's input (None: any), as far as its layout is known; else all but the batch."""
-    if len(port.shape) != 4:
-        return (None,)
-    if port.shape[1] == 3:
-        return port.shape[2:]
-    return port.shape[1:3] if port.shape[3] == 3 else port.shape[1:]
+    axis = _planes_axis(port)
+    if axis is None:
+        return port.shape[1:] if len(port.shape) == 4 else (None,)
+    return port.shape[2:] if axis == 1 else port.shape[1:3]
 
 
-def _is_layout_certain(port: Port) -> bool:
-    return len(port.shape) == 4 and 3 in (port.shape[1], port.shape[3])
+def _planes_axis(port: Port) -> int | None:
+    """Which side of a picture's input its planes are, three colours or these and a mask; None if that is open."""
+    sides = [(planes, axis) for planes in (3, 4) for axis in (1, 3)] if len(port.shape) == 4 else []
+    return next((axis for planes, axis in sides if port.shape[axis] == planes), None)
+
+
+def _colours(picture: Port | None) -> list[str]:
+    """The orders of planes that the picture's input may have."""
+    axis = _planes_axis(picture) if picture else None
+    return [order for order in CHANNELS if picture is None or axis is None or len(order) == picture.shape[axis]]
 
 
 def _channels(ports: Ports) -> list[tuple[str, str]]:

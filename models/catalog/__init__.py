@@ -15,6 +15,8 @@ FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}\.onnx"  # what a model's file may 
 
 KINDS = ("logits", "probability", "softmax_logits", "classes", "saliency")
 USES = ("portrait", "person", "matting", "saliency")
+# The order of an input's planes; M is the mask of the frame before, 0 to 1.
+CHANNELS = ("RGB", "BGR", "RGBM", "BGRM")
 FORMATS = ("onnx", "tflite", "pytorch", "tensorflow", "tfjs")
 
 
@@ -26,9 +28,9 @@ class CatalogError(Exception):
 class InputSpec:
     """What a model takes: one picture of ``height`` x ``width`` pixels, ``x = (pixel * scale - mean) / std``.
 
-    ``tensor`` is the input's name in the graph (None: the first); ``layout`` NCHW or NHWC; ``channels`` RGB or BGR;
-    ``mean`` and ``std`` have one number per channel, in that order. With ``multiple_of`` the graph takes any sides that
-    are multiples of it, and ``width`` and ``height`` are those to use; without, they are the only ones.
+    ``tensor`` is the input's name in the graph (None: the first); ``layout`` NCHW or NHWC; ``channels`` one of
+    ``CHANNELS``; ``mean`` and ``std`` have one number per colour, in that order. With ``multiple_of`` the graph takes
+    any sides that are multiples of it, and ``width`` and ``height`` are those to use; without, they are the only ones.
     """
 
     tensor: str | None
@@ -40,6 +42,11 @@ class InputSpec:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     multiple_of: int | None = None
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the mask of the frame before stands beside the colours: 0 to 1, zeros for a first frame."""
+        return self.channels.endswith("M")
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,7 @@ FEEDING_RULES = {
     "width": _SIDE,
     "height": _SIDE,
     "layout": _LAYOUT,
-    "channels": rules.one_of("RGB", "BGR"),
+    "channels": rules.one_of(*CHANNELS),
     "scale": rules.positive,
     "mean": rules.three(rules.number),
     "std": rules.three(rules.positive),

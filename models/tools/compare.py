@@ -59,7 +59,7 @@ class Version:
         """The mask, HxW uint8, of a single HxWx4 uint8 frame of the network's input size. Raises CommandError."""
         infer = self.network.new_sequence()
         try:
-            for _ in range(PASSES if self.ports.states else 1):
+            for _ in range(PASSES if self.ports.remembers else 1):
                 alpha = infer(self.network.prepare(frame_rgba), frame_rgba, 0)
         except InferenceError as error:
             raise CommandError(f"The network failed on a picture: {error}") from error

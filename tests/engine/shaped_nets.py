@@ -89,6 +89,21 @@ def modnet() -> onnx.ModelProto:
     return net(nodes, ports, {"output": (FLOAT, ["batch_size", 1, "height", "width"])}, constants)
 
 
+def with_its_mask(layout: str = "NCHW", number: int = FLOAT, width: int = 64, height: int = 48) -> onnx.ModelProto:
+    """Three colours and the mask of the frame before: half the mean colour, and half that mask."""
+    shape = [1, 4, height, width] if layout == "NCHW" else [1, height, width, 4]
+    planes = np.array([1 / 6, 1 / 6, 1 / 6, 1 / 2], np.float32).reshape(1, 4, 1, 1)
+    constants = {"planes": planes, "unit": np.array(1 / 255 if number == UINT8 else 1, np.float32)}
+    turned = [node("Transpose", "numbers", "turned", perm=[0, 3, 1, 2])] if layout == "NHWC" else []
+    nodes = [
+        node("Cast", "picture", "numbers", to=FLOAT),
+        *turned,
+        node("Conv", f"{'turned' if turned else 'numbers'} planes", "mixed"),
+        node("Mul", "mixed unit", "mask"),
+    ]
+    return net(nodes, {"picture": (number, shape)}, {"mask": (FLOAT, [1, 1, height, width])}, constants)
+
+
 def softmaxed(side: int = 48) -> onnx.ModelProto:
     """PP-HumanSeg: two channels that add up to 1, the second is the person."""
     nodes = [node("Conv", "x w", "logits", **SAME), node("Softmax", "logits", "save_infer_model/scale_0.tmp_1", axis=1)]

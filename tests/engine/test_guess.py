@@ -70,12 +70,15 @@ def test_every_guess_has_its_reason() -> None:
     assert found["output"] == ("pha", "only_mask")
     assert found["remembers"] == ("r4i, r4o", "names")
     assert found["constant"] == ("downsample_ratio 1.0", "known_name")
+    found = reasons_of(load(shaped_nets.with_its_mask()))
+    assert (found["layout"], found["colours"]) == (("NCHW", "colours_and_mask"), ("RGBM", "colours_and_mask"))
 
 
 EXAMPLES: dict[str, Make] = {
     "U2-Net": shaped_nets.u2net,
     "MODNet": shaped_nets.modnet,
     "RVM": shaped_nets.rvm,
+    "its last mask": shaped_nets.with_its_mask,
     "VOC": lambda: shaped_nets.classes(21),
     "MediaPipe": lambda: shaped_nets.classes(6),
     "Cityscapes": lambda: shaped_nets.classes(19),

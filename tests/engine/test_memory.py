@@ -175,6 +175,37 @@ def test_a_wrong_frame_is_an_error_of_inference() -> None:
         segmenter._infer(np.zeros((1, 4, 8, 8), np.float32), frames(1)[0], 0)
 
 
+MASK_LAYOUTS = pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+MASK_NUMBERS = pytest.mark.parametrize("number", [shaped_nets.FLOAT, shaped_nets.FLOAT16, shaped_nets.UINT8])
+
+
+@MASK_LAYOUTS
+@MASK_NUMBERS
+def test_a_network_gets_the_mask_of_the_frame_before(layout: str, number: int) -> None:
+    network = load_network(verified(shaped_nets.with_its_mask(layout, number)), "cpu").network
+    streams = Segmenter(network), Segmenter(network)
+    scenes = frames(4, seed=1), frames(4, seed=2)
+    wanted = expected(scenes[0]), expected(scenes[1])
+    for i in range(4):
+        for stream, scene, masks in zip(streams, scenes, wanted):
+            assert np.abs(run(stream, scene[i], i * FRAME_NS) - masks[i]).max() <= 1.5  # each was rounded to a byte
+    late = 4 * FRAME_NS + int(MAX_GAP_S * 1e9)
+    assert same(run(streams[0], scenes[0][0], late), wanted[0][0])  # the mask is too old
+
+
+def test_an_entry_may_say_that_a_network_takes_the_mask() -> None:
+    made = verified(shaped_nets.with_its_mask())
+    takes = InputSpec("picture", WIDTH, HEIGHT, "NCHW", "BGRM", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    entry = ModelEntry(
+        "m", "M", "m.onnx", "MIT", "made here", "for tests", takes, OutputSpec("mask", "probability", "NCHW", 0)
+    )
+    network = load_network(type(made)(made.data, made.sha256, "user", "m.onnx", entry), "cpu").network
+    assert network.ports.remembers
+    segmenter, sequence = Segmenter(network), frames(2)
+    for i, mask in enumerate(expected(sequence)):
+        assert np.abs(run(segmenter, sequence[i], i * FRAME_NS) - mask).max() <= 1.5
+
+
 def test_real_rvm_remembers_as_its_own_script_does(shared_folder: Path) -> None:
     """Four frames of a moving person; then two streams in turn, each as if alone."""
     path = shared_folder / "models" / "rvm" / "rvm_mobilenetv3.onnx"

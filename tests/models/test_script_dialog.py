@@ -255,6 +255,22 @@ def test_every_entry_comes_back_as_the_answer_it_gave() -> None:
             assert {each.key: each.answer for each in again if each.answer} == ({question.key: value} if value else {})
 
 
+@pytest.mark.parametrize(
+    ("shape", "orders"),
+    [
+        ((1, 4, 144, 256), ["RGBM", "BGRM"]),
+        ((1, 144, 256, 4), ["RGBM", "BGRM"]),
+        ((1, 3, 144, 256), ["RGB", "BGR"]),
+        ((1, None, None, None), ["RGB", "BGR", "RGBM", "BGRM"]),
+    ],
+)
+def test_the_order_of_planes_is_asked_where_there_is_a_choice(shape: tuple[int | None, ...], orders: list[str]) -> None:
+    ports = OPEN._replace(inputs=(Port("x", "float", shape),))
+    asked = {question.key: question for question in own_file_questions.questions(ports, [], {})}
+    assert [value for value, _ in asked["own_colours"].entries] == ["", *orders]
+    assert ("own_size" in asked, "own_layout" in asked) == (None in shape, None in shape)
+
+
 def test_what_models_preview_set_stays_until_it_is_corrected() -> None:
     chosen: Chosen = {"input": {"scale": 0.5, "width": 100}, "output": {"channel": 3}}
     answers = {each.key: each.answer for each in own_file_questions.questions(OPEN, [], chosen)}
