@@ -26,8 +26,8 @@ class Frame:
     """One captured picture: RGBA, 8 bits each, ``pixels`` holds ``height * row_bytes`` bytes and is the caller's own;
     with a ``region`` other than the whole twice as many: the whole frame, and below it that part of it, as large.
 
-    ``smoothing`` is 0 to 1; ``flags`` are those of the layout; ``ahead_ms`` is by how much the mask is to be moved
-    ahead in time; ``capture_ns`` is monotonic time.
+    ``flags`` are those of the layout; ``ahead_ms`` is by how much the mask is to be moved ahead in time;
+    ``capture_ns`` is monotonic time.
     """
 
     frame_id: int
@@ -35,7 +35,6 @@ class Frame:
     width: int
     height: int
     row_bytes: int
-    smoothing: float
     flags: int
     ahead_ms: float
     pixels: bytearray
@@ -67,7 +66,6 @@ class FrameWriter:
         height: int,
         frame_id: int,
         capture_ns: int,
-        smoothing: float,
         flags: int = 0,
         ahead_ms: float = 0.0,
         region: Region = WHOLE,
@@ -80,7 +78,7 @@ class FrameWriter:
         """
         check_region("region", region)
         _check_pictures(width, height, row_bytes, region)
-        _check_controls(frame_id, capture_ns, smoothing, flags, ahead_ms)
+        _check_controls(frame_id, capture_ns, flags, ahead_ms)
         if not pixels_address:
             raise field_error("pixels_address", "an address", pixels_address)
         number = self._published + 1
@@ -99,7 +97,6 @@ class FrameWriter:
             height,
             row_bytes,
             layout.FORMAT_RGBA8,
-            smoothing,
             flags,
             ahead_ms,
             *region,
@@ -154,18 +151,17 @@ class FrameReader:
         check_region("region", region)
         _check_pictures(width, height, row_bytes, region)
         check_format(pixel_format, layout.FORMAT_RGBA8)
-        smoothing, flags, ahead_ms = controls
-        _check_controls(frame_id, capture_ns, smoothing, flags, ahead_ms)
-        return Frame(frame_id, capture_ns, width, height, row_bytes, smoothing, flags, ahead_ms, pixels, region)
+        flags, ahead_ms = controls
+        _check_controls(frame_id, capture_ns, flags, ahead_ms)
+        return Frame(frame_id, capture_ns, width, height, row_bytes, flags, ahead_ms, pixels, region)
 
 
 def _check_pictures(width: int, height: int, row_bytes: int, region: Region) -> None:
     check_picture(width, height, row_bytes, layout.FRAME_BYTES_PER_PX, layout.FRAME_CAPACITY // region.pictures)
 
 
-def _check_controls(frame_id: int, capture_ns: int, smoothing: float, flags: int, ahead_ms: float) -> None:
+def _check_controls(frame_id: int, capture_ns: int, flags: int, ahead_ms: float) -> None:
     check_count("frame_id", frame_id, least=1)
     check_count("capture_ns", capture_ns)
-    check_range("smoothing", smoothing, 0.0, 1.0)
     check_range("ahead_ms", ahead_ms, 0.0, layout.MAX_AHEAD_MS)
     check_range("flags", flags, 0, layout.FLAGS)

@@ -9,7 +9,7 @@ import struct
 from typing import NamedTuple
 
 MAGIC = b"OBSBGFLT"
-VERSION = 3
+VERSION = 4
 
 FRAME_SLOTS = 3
 MASK_SLOTS = 4
@@ -116,13 +116,12 @@ FRAME_WIDTH = Field("width", 24, "u32")
 FRAME_HEIGHT = Field("height", 28, "u32")
 FRAME_ROW_BYTES = Field("row_bytes", 32, "u32")
 FRAME_FORMAT = Field("format", 36, "u32")
-FRAME_SMOOTHING = Field("smoothing", 40, "f32")
-FRAME_FLAGS = Field("flags", 48, "u32")
-FRAME_AHEAD_MS = Field("ahead_ms", 52, "f32")
-FRAME_REGION_LEFT = Field("region_left", 56, "f32")
-FRAME_REGION_TOP = Field("region_top", 60, "f32")
-FRAME_REGION_SIDE = Field("region_side", 64, "f32")
-FRAME_SEQUENCE_END = Field("sequence_end", 72, "u64")
+FRAME_FLAGS = Field("flags", 40, "u32")
+FRAME_AHEAD_MS = Field("ahead_ms", 44, "f32")
+FRAME_REGION_LEFT = Field("region_left", 48, "f32")
+FRAME_REGION_TOP = Field("region_top", 52, "f32")
+FRAME_REGION_SIDE = Field("region_side", 56, "f32")
+FRAME_SEQUENCE_END = Field("sequence_end", 64, "u64")
 FRAME_BODY = (
     FRAME_ID,
     FRAME_CAPTURE_NS,
@@ -130,7 +129,6 @@ FRAME_BODY = (
     FRAME_HEIGHT,
     FRAME_ROW_BYTES,
     FRAME_FORMAT,
-    FRAME_SMOOTHING,
     FRAME_FLAGS,
     FRAME_AHEAD_MS,
     FRAME_REGION_LEFT,

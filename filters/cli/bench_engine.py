@@ -114,8 +114,8 @@ class Feed:
         frame_rgba = self._frames_rgba[frame_id % len(self._frames_rgba)]
         height, width = frame_rgba.shape[:2]
         capture_ns = time.monotonic_ns()
-        wanted = DEFAULTS.smoothing, DEFAULTS.flags()
-        self.link.frames.publish(frame_rgba.ctypes.data, width * 4, width, height, frame_id, capture_ns, *wanted)
+        flags = DEFAULTS.flags()
+        self.link.frames.publish(frame_rgba.ctypes.data, width * 4, width, height, frame_id, capture_ns, flags)
         self.link.wake()
         self._publish_ms[frame_id] = (time.monotonic_ns() - capture_ns) / 1e6
 

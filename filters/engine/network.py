@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
@@ -25,7 +25,19 @@ WARM_UP_RUNS = 2
 
 Tensor = NDArray[Any]
 Frame = NDArray[np.uint8]
-Infer = Callable[[Tensor, Frame, int], NDArray[np.uint8]]  # tensor, its frame, capture time in ns: alpha
+
+
+class Infer(Protocol):
+    """Infers the frames of one stream, in their order. Raises InferenceError."""
+
+    def __call__(
+        self, tensor: Tensor, frame_rgba: Frame, capture_ns: int, /, may_be_half: bool = False
+    ) -> NDArray[np.uint8]:
+        """The alpha of a prepared frame, HxW uint8, reused by the next call, of any stream.
+
+        ``may_be_half``: half as large in either direction will do, where the network itself gives no more.
+        """
+        ...
 
 
 class InferenceError(Exception):
@@ -54,15 +66,14 @@ class Network:
         """The input tensor of an HxWx4 uint8 RGBA frame of the input's size; reused by the next call."""
 
     def new_sequence(self) -> Infer:
-        """What infers the frames of one stream, in their order: the alpha of a prepared frame, HxW uint8.
-
-        The alpha is reused by the next call, of any stream. Raises InferenceError.
-        """
+        """What infers the frames of one stream."""
         if not self.ports.remembers:
             return self.infer
         memory = Memory(self.ports, self._session, self._decoder)
 
-        def infer(tensor: Tensor, frame_rgba: Frame, capture_ns: int) -> NDArray[np.uint8]:
+        def infer(
+            tensor: Tensor, frame_rgba: Frame, capture_ns: int, /, may_be_half: bool = False
+        ) -> NDArray[np.uint8]:
             try:
                 return memory.infer(tensor, frame_rgba, capture_ns)
             except Exception as error:
@@ -71,12 +82,14 @@ class Network:
 
         return infer
 
-    def infer(self, tensor: Tensor, _frame_rgba: Frame, _capture_ns: int) -> NDArray[np.uint8]:
-        """A frame's alpha, of a network that remembers nothing; see ``new_sequence``."""
+    def infer(
+        self, tensor: Tensor, frame_rgba: Frame, capture_ns: int, /, may_be_half: bool = False
+    ) -> NDArray[np.uint8]:
+        """As ``Infer``, of a network that remembers nothing."""
         self._feed[self.ports.input_name] = tensor
         try:
             outputs = self._session.run(self._outputs, self._feed)
-            return self._decoder.decode(outputs[0])
+            return self._decoder.decode(outputs[0], may_be_half)
         except Exception as error:  # a driver throws anything; the stream must survive it
             raise InferenceError(plain_words(error)) from error
 

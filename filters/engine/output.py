@@ -15,6 +15,8 @@ from ...models.catalog import OutputSpec
 
 MAX_LOGIT = 30.0  # e**30 still fits a float; the mask is 0 or 255 long before
 LEAST_SALIENCY_RANGE = 0.05  # below this nothing stands out: stretching would make a person of an empty room
+# What enlarging to twice the size, bilinearly, and halving by area mean do together, along one axis.
+ENLARGED_AND_HALVED = np.array([0.125, 0.75, 0.125])
 
 Float = NDArray[np.float32]
 PlaneOf = Callable[[NDArray[Any]], Float]
@@ -33,24 +35,35 @@ class AlphaDecoder:
 
     def __init__(self, spec: OutputSpec, width: int, height: int) -> None:
         self._size = (width, height)
-        self._full = np.empty((height, width), np.float32)
-        self._alpha = np.empty((height, width), np.uint8)
+        self._buffers = {
+            shape: (np.empty(shape, np.float32), np.empty(shape, np.uint8))
+            for shape in ((height, width), (height // 2, width // 2))
+        }
         self._plane = plane_reader(spec)
         self._finish = finisher(spec)
 
-    def decode(self, raw: NDArray[Any]) -> NDArray[np.uint8]:
-        """Alpha HxW uint8, reused by the next call; OutputError for a wrong shape, NaN or infinity."""
+    def decode(self, raw: NDArray[Any], may_be_half: bool = False) -> NDArray[np.uint8]:
+        """Alpha HxW uint8, reused by the next call; OutputError for a wrong shape, NaN or infinity.
+
+        ``may_be_half``: of an output that is half as large as the input, alpha is, too.
+        """
         plane = self._plane(raw)
         if not math.isfinite(float(plane.sum())):
             raise OutputError("the output holds values that are not finite")
-        full = self._full
-        if plane.shape == full.shape:
-            np.copyto(full, plane)
+        width, height = self._size
+        stays_half = may_be_half and plane.shape == (height // 2, width // 2)
+        values, alpha = self._buffers[plane.shape if stays_half else (height, width)]
+        if stays_half:
+            cv2.sepFilter2D(
+                plane, -1, ENLARGED_AND_HALVED, ENLARGED_AND_HALVED, values, borderType=cv2.BORDER_REPLICATE
+            )
+        elif plane.shape == values.shape:
+            np.copyto(values, plane)
         else:
-            cv2.resize(plane, self._size, dst=full, interpolation=cv2.INTER_LINEAR)
-        self._finish(full)
-        cv2.convertScaleAbs(full, dst=self._alpha, alpha=255.0)  # rounds to the nearest
-        return self._alpha
+            cv2.resize(plane, self._size, dst=values, interpolation=cv2.INTER_LINEAR)
+        self._finish(values)
+        cv2.convertScaleAbs(values, dst=alpha, alpha=255.0)  # rounds to the nearest
+        return alpha
 
 
 def plane_reader(spec: OutputSpec) -> PlaneOf:

@@ -40,6 +40,18 @@ class Look(NamedTuple):
     is_repeat: bool
 
 
+class Before(NamedTuple):
+    """The last frame, and the mask that ``Infer`` gave of it."""
+
+    frame_rgba: NDArray[np.uint8]
+    may_be_half: bool
+    alpha: NDArray[np.uint8]
+
+    def is_of(self, frame_rgba: NDArray[np.uint8], may_be_half: bool) -> bool:
+        """Whether the same is asked again."""
+        return self.may_be_half == may_be_half and np.array_equal(self.frame_rgba, frame_rgba)
+
+
 class Segmenter:
     """Finds the person in one sequence of frames; keeps what smoothing and a recurrent network remember of it.
 
@@ -55,7 +67,7 @@ class Segmenter:
         self._refiner = Refiner()
         self._carrier, self._finisher = Carrier(), Finisher()  # of the thread that calls carry, like the next
         self._carried: tuple[NDArray[np.uint8], Segmented] | None = None
-        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # frame, and its mask unrefined
+        self._before: Before | None = None
 
     def alpha(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0) -> NDArray[np.uint8]:
         """The mask, HxW uint8, of an HxWx4 uint8 RGBA frame of the network's input size, captured now."""
@@ -68,21 +80,24 @@ class Segmenter:
         ``frame_rgba`` must not change afterwards. A frame like the one before, as of a paused source or of a camera
         slower than the canvas, costs no inference. Raises InferenceError.
         """
-        return self.refined(self.look(frame_rgba, capture_ns), frame_rgba, capture_ns, wanted)
+        # Sharp edges are made of half a mask; what is foreseen needs all of it.
+        may_be_half = wanted.sharp_edges and not wanted.ahead_ms
+        return self.refined(self.look(frame_rgba, capture_ns, may_be_half), frame_rgba, capture_ns, wanted)
 
-    def look(self, frame_rgba: NDArray[np.uint8], capture_ns: int) -> Look:
-        """The first half of ``segment``."""
+    def look(self, frame_rgba: NDArray[np.uint8], capture_ns: int, may_be_half: bool = False) -> Look:
+        """The first half of ``segment``; ``may_be_half`` as in ``Infer``."""
         start = prepared = time.perf_counter()
         before = self._before
-        is_repeat = before is not None and np.array_equal(before[0], frame_rgba)
+        is_repeat = before is not None and before.is_of(frame_rgba, may_be_half)
         if before is not None and is_repeat:
-            alpha = before[1]
+            alpha = before.alpha
         else:
             tensor = self.network.prepare(frame_rgba)
             prepared = time.perf_counter()
-            alpha = self._infer(tensor, frame_rgba, capture_ns)
+            alpha = self._infer(tensor, frame_rgba, capture_ns, may_be_half)
             if not self.network.ports.remembers:  # a recurrent network learns from each look
-                self._before = frame_rgba, alpha.copy()  # the network's buffer serves other streams too
+                # The network's buffer serves other streams too.
+                self._before = Before(frame_rgba, may_be_half, alpha.copy())
         inferred = time.perf_counter()
         return Look(alpha, (prepared - start) * 1e3, (inferred - prepared) * 1e3, is_repeat)
 

@@ -47,7 +47,7 @@ class Refiner:
     ) -> NDArray[np.uint8] | NDArray[np.float16]:
         """The mask, refined; ``alpha`` HxW uint8 belongs to the HxWx4 uint8 frame captured at ``time_ns``.
 
-        See ``Finisher`` for what comes out.
+        For sharp edges alpha may be ``halved``. See ``Finisher`` for what comes out.
         """
         if wanted.no_specks:
             alpha = self._specks.remove(alpha)
@@ -55,7 +55,7 @@ class Refiner:
         if wanted.ahead_ms:
             movement = self._foresight.movement(alpha, frame_rgba, time_ns, wanted.ahead_ms)
         small_rgba = halved(frame_rgba)
-        if wanted.sharp_edges:  # from here on at the size of the factors
+        if wanted.sharp_edges and alpha.shape != small_rgba.shape[:2]:  # from here on at the size of the factors
             alpha = halved(alpha)
         self.alpha = self._temporal.smooth(alpha, small_rgba, time_ns, wanted.smoothing)
         return self._finisher.finish(self.alpha, small_rgba, wanted, movement)

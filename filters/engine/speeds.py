@@ -77,7 +77,7 @@ def measure_ms(network: Network) -> float:
     clock = time.thread_time if network.device == "cpu" else time.perf_counter
     picture = self_test_picture(network.width, network.height)
     pictures = picture, np.ascontiguousarray(picture[:, ::-1])  # the same one twice would cost nothing
-    wanted = Refinement(smoothing=0.5, sharp_edges=True, no_specks=True)
+    wanted = Refinement(sharp_edges=True, no_specks=True)
     segmenter = Segmenter(network)
     start_s, runs = clock(), 0
     while runs < LEAST_RUNS or clock() - start_s < MEASURE_S:

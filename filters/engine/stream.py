@@ -247,9 +247,9 @@ def picture_of(frame: Frame) -> NDArray[np.uint8]:
 
 
 def wanted_of(frame: Frame) -> Refinement:
-    """What a frame asks of its mask."""
+    """What a frame asks of its mask. OBS averages alpha itself, at the frame's size (``steady.effect``)."""
     sharp_edges, no_specks = bool(frame.flags & FLAG_SHARP_EDGES), bool(frame.flags & FLAG_NO_SPECKS)
-    return Refinement(frame.smoothing, sharp_edges, no_specks, frame.ahead_ms)
+    return Refinement(sharp_edges=sharp_edges, no_specks=no_specks, ahead_ms=frame.ahead_ms)
 
 
 def closer_of(frame: Frame) -> Closer | None:

@@ -93,7 +93,6 @@ class Stager:
             height,
             frame_id,
             capture_ns,
-            settings.smoothing,
             settings.flags(),
             min(ahead_ms, MAX_AHEAD_MS),
             region,

@@ -39,9 +39,8 @@ def publish_frame(writer: FrameWriter, frame_id: int) -> None:
     size = region(frame_id).pictures * FRAME_PX[1] * FRAME_ROW_BYTES
     surface = ctypes.create_string_buffer(pattern(frame_id, size), size)
     address = ctypes.addressof(surface)
-    smoothing = (frame_id % 5) / 4
     writer.publish(
-        address, FRAME_ROW_BYTES, *FRAME_PX, frame_id, frame_id * 1000, smoothing, frame_id % 8, 0.0,
+        address, FRAME_ROW_BYTES, *FRAME_PX, frame_id, frame_id * 1000, frame_id % 8, (frame_id % 5) / 4,
         region(frame_id),
     )  # fmt: skip
 
@@ -50,11 +49,11 @@ def is_whole_frame(frame: Frame | None) -> bool:
     """Whether everything in the frame follows from its id. The last row ends with its pixels: see publish."""
     assert frame is not None
     used = (frame.region.pictures * FRAME_PX[1] - 1) * FRAME_ROW_BYTES + FRAME_PX[0] * 4
-    facts = (frame.width, frame.height, frame.row_bytes, frame.capture_ns, frame.smoothing, frame.flags)
+    facts = (frame.width, frame.height, frame.row_bytes, frame.capture_ns, frame.flags, frame.ahead_ms)
     number = frame.frame_id
     if frame.region != region(number):
         return False
-    expected = (*FRAME_PX, FRAME_ROW_BYTES, number * 1000, (number % 5) / 4, number % 8)
+    expected = (*FRAME_PX, FRAME_ROW_BYTES, number * 1000, number % 8, (number % 5) / 4)
     return facts == expected and frame.pixels[:used] == pattern(number, used)
 
 

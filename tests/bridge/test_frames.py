@@ -60,7 +60,7 @@ def test_a_second_writer_goes_on_where_the_first_ended(pair: Pair) -> None:
 def test_the_smallest_and_largest_sizes_fit(pair: Pair, width: int, height: int, row_bytes: int) -> None:
     surface = ctypes.create_string_buffer(b"\xa5" * (height * row_bytes), height * row_bytes)
     writer = FrameWriter(pair.of_obs)
-    writer.publish(ctypes.addressof(surface), row_bytes, width, height, 1, 2, 1.0)
+    writer.publish(ctypes.addressof(surface), row_bytes, width, height, 1, 2)
     frame = FrameReader(pair.of_engine).take_newest(0)
     used = (height - 1) * row_bytes + width * 4
     assert frame is not None and frame.pixels[:used] == surface.raw[:used]
@@ -71,11 +71,11 @@ def test_two_pictures_fit_where_there_is_room_for_two_and_only_there(pair: Pair)
     assert has_room_for_two(1024, 512) and not has_room_for_two(1024, 513)
     surface = ctypes.create_string_buffer(b"\xa5" * (1024 * 4096), 1024 * 4096)
     writer, part = FrameWriter(pair.of_obs), Region(0.25, 0.5, 0.5)
-    writer.publish(ctypes.addressof(surface), 4096, 1024, 512, 1, 2, 1.0, region=part)
+    writer.publish(ctypes.addressof(surface), 4096, 1024, 512, 1, 2, region=part)
     frame = FrameReader(pair.of_engine).take_newest(0)
     assert frame is not None and frame.region == part and frame.pixels == surface.raw
     with pytest.raises(BridgeError) as refusal:
-        writer.publish(ctypes.addressof(surface), 4096, 1024, 513, 2, 2, 1.0, region=part)
+        writer.publish(ctypes.addressof(surface), 4096, 1024, 513, 2, 2, region=part)
     assert refusal.value.params["field"] == "row_bytes"
 
 
@@ -85,7 +85,7 @@ GOOD: dict[str, Any] = {
     "height": 3,
     "frame_id": 1,
     "capture_ns": 2,
-    "smoothing": 0.5,
+    "ahead_ms": 0.5,
 }
 
 
@@ -102,8 +102,8 @@ GOOD: dict[str, Any] = {
         ("frame_id", 0),
         ("frame_id", 2**63),
         ("capture_ns", -1),
-        ("smoothing", 1.01),
-        ("smoothing", math.nan),
+        ("ahead_ms", 1000.1),
+        ("ahead_ms", math.nan),
     ],
 )
 def test_the_writer_refuses_what_the_layout_does_not_allow(pair: Pair, field: str, value: float) -> None:

@@ -141,14 +141,14 @@ class RunningStream:
         status: Status = wait_until(named, f"problem {code}: {self.status}")
         return status
 
-    def publish(self, frame_rgba: NDArray[np.uint8], smoothing: float = 0.0, flags: int = 0) -> int:
+    def publish(self, frame_rgba: NDArray[np.uint8], flags: int = 0) -> int:
         """Publish a frame, HxWx4 uint8, and wake the engine; returns the frame's id."""
         frame_rgba = np.ascontiguousarray(frame_rgba)
         height, width = frame_rgba.shape[:2]
         self.frame_id += 1
         address = frame_rgba.ctypes.data
         now_ns = time.monotonic_ns()
-        self._frames.publish(address, width * 4, width, height, self.frame_id, now_ns, smoothing, flags)
+        self._frames.publish(address, width * 4, width, height, self.frame_id, now_ns, flags)
         self.engine.send_raw(messages.WAKE)
         return self.frame_id
 
@@ -157,7 +157,7 @@ class RunningStream:
         both = np.ascontiguousarray(np.vstack([frame_rgba, closer_rgba][: region.pictures]))
         height, width = frame_rgba.shape[:2]
         self.frame_id += 1
-        facts = width * 4, width, height, self.frame_id, time.monotonic_ns(), 0.0
+        facts = width * 4, width, height, self.frame_id, time.monotonic_ns()
         self._frames.publish(both.ctypes.data, *facts, flags=FLAG_ATTENTION, region=region)
         self.engine.send_raw(messages.WAKE)
         return self.frame_id
@@ -203,7 +203,7 @@ class Room:
         """Publish a frame of a stream, HxWx4 uint8."""
         height, width = frame_rgba.shape[:2]
         address, now_ns = frame_rgba.ctypes.data, time.monotonic_ns()
-        FrameWriter(self.segments[stream]).publish(address, width * 4, width, height, frame_id, now_ns, 0.0)
+        FrameWriter(self.segments[stream]).publish(address, width * 4, width, height, frame_id, now_ns)
 
     def obey(self, message: dict[str, object]) -> None:
         """Do what a control message says."""

@@ -264,7 +264,7 @@ def test_two_filters_share_the_network_but_not_its_memory(room: Room, trusted: T
     wanted = [expected([scene] * 3) for scene in scenes]
     for i in range(3):
         for scene, writer in zip(scenes, writers):
-            writer.publish(scene.ctypes.data, 256 * 4, 256, 144, i + 1, (i + 1) * FRAME_NS, 0.0)
+            writer.publish(scene.ctypes.data, 256 * 4, 256, 144, i + 1, (i + 1) * FRAME_NS)
         masks: list[list[Mask]] = [[], []]
 
         def both(taken: list[list[Mask]] = masks) -> bool:

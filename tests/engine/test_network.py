@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -14,7 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from background_filter.filters.engine.network import load_network
+from background_filter.filters.engine.output import AlphaDecoder
 from background_filter.filters.engine.pipeline import Segmenter
+from background_filter.filters.engine.prepare import halved
 from background_filter.filters.engine.refine import Refinement
 from background_filter.models import trust
 from background_filter.models.catalog import InputSpec, ModelEntry, OutputSpec, default_model_id, load_catalog
@@ -162,3 +165,28 @@ def test_a_frame_like_the_one_before_costs_no_inference() -> None:
     frames = [rng.integers(0, 256, (144, 256, 4), np.uint8) for _ in range(2)]
     results = [segmenter.segment(frames[number].copy(), 1, Refinement()) for number in (0, 0, 1, 0)]
     assert [result.is_repeat for result in results] == [False, True, False, False]
+
+
+def test_the_same_frame_for_another_kind_of_mask_is_looked_at_again() -> None:
+    segmenter = Segmenter(trust.read_model(load_catalog()[default_model_id()]), "cpu")
+    frame = np.random.default_rng(7).integers(0, 256, (144, 256, 4), np.uint8)
+    wanted = Refinement(), Refinement(sharp_edges=True), Refinement(sharp_edges=True), Refinement()
+    results = [segmenter.segment(frame, 1, each) for each in wanted]
+    assert [result.is_repeat for result in results] == [False, False, True, False]
+    assert [result.mask.shape for result in results] == [(144, 256), (72, 128, 4), (72, 128, 4), (144, 256)]
+
+
+def test_half_a_mask_is_the_whole_one_halved() -> None:
+    """An output of half the size is not enlarged where half will do: the same but for the sigmoid's curve."""
+    decoder = AlphaDecoder(LOGITS, 64, 48)
+    logits = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 5, (24, 32)).astype(np.float32), (5, 5), 0)
+    whole = decoder.decode(logits[None, None]).copy()
+    half = decoder.decode(logits[None, None], may_be_half=True)
+    assert whole.shape == (48, 64) and half.shape == (24, 32)
+    assert np.mean((half > 50) & (half < 205)) * 100 > 5  # many are in between
+    assert np.abs(halved(whole).astype(int) - half).max() <= 8
+
+
+def test_an_output_of_the_whole_size_stays_whole() -> None:
+    logits = np.zeros((1, 1, 48, 64), np.float32)
+    assert AlphaDecoder(LOGITS, 64, 48).decode(logits, may_be_half=True).shape == (48, 64)

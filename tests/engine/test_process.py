@@ -95,7 +95,7 @@ def test_padded_rows(open_stream: OpenStream, bright: str) -> None:
     padded = np.zeros((48, 80, 4), np.uint8)
     padded[:, :64] = half_bright()
     stream.frame_id += 1
-    stream._frames.publish(padded.ctypes.data, 320, 64, 48, stream.frame_id, time.monotonic_ns(), 0.0)
+    stream._frames.publish(padded.ctypes.data, 320, 64, 48, stream.frame_id, time.monotonic_ns())
     stream.engine.send_raw(b"\n")
     mask = stream.next_mask()
     alpha = np.frombuffer(mask.pixels, np.uint8).reshape(48, 64)

@@ -106,7 +106,7 @@ def test_device_that_fails_later_is_replaced_by_the_cpu(trusted: Trust) -> None:
     assert status.read().device == "CUDA"
 
     dark = np.zeros((48, 64, 4), np.uint8)
-    FrameWriter(segment).publish(dark.ctypes.data, 256, 64, 48, 1, 1, 0.0)
+    FrameWriter(segment).publish(dark.ctypes.data, 256, 64, 48, 1, 1)
     turn_until(engine, lambda: status.read().state == State.FAILED)
     turn_until(engine, lambda: status.read().state == State.READY)
     after = status.read()
