@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import layout
 from .checks import check_count, check_format, check_ms, check_picture, field_error
@@ -17,8 +16,7 @@ TRIES = 3
 _BODY = layout.packer(layout.MASK_BODY)
 
 
-@dataclass(frozen=True)
-class Mask:
+class Mask(NamedTuple):
     """One mask; ``pixels`` holds ``height * row_bytes`` bytes of its own, of ``layout.MASK_FORMATS``:
 
     alpha, 8 bits (0 room, 255 person); or four half floats a pixel, with which the colours of the whole frame make

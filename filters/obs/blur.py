@@ -42,7 +42,7 @@ class RoomBlur:
         """The room of ``frame``, blurred: a texture in linear light, opaque, and its width and height, to be enlarged
         with a B-spline; texture 0 if the GPU refused. ``mask.kind`` must be that of linear colours; ``strength`` is
         0 to 1, and so is ``falloff``: how much weaker the blur is at the lower edge."""
-        source = self._obs.gs_texrender_get_texture(frame.texrender)
+        source = frame.texture
         sigma_px = room_sigma_px(strength, frame.width, frame.height)
         width, height = reduced_size(sigma_px, frame.width, frame.height)
         far_width, far_height = far_size(frame.width, frame.height)

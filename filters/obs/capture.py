@@ -24,24 +24,21 @@ class Downscaler:
 
     def __init__(self, obs: LibObs) -> None:
         self._obs = obs
-        self._effect = Effect(obs, "capture", ("image", "footprint", "closer_at", "closer_side", "taps_x", "taps_y"))
+        self._effect = Effect(obs, "capture", ("image", "pixel", "closer"))
         self._canvas = Canvas(obs, GS_RGBA)
 
     def reduce(self, frame: KeptFrame, width: int, height: int, region: Region = WHOLE) -> int:
         """Returns the small texture, or 0 if the GPU refused. With a ``region`` other than the whole frame it is twice
         as high: the whole, and below it that region, ``width`` x ``height`` each."""
-        texture = self._obs.gs_texrender_get_texture(frame.texrender)
-        if not texture:
+        if not frame.texture:
             return 0
         effect = self._effect
-        effect.set_texture("image", texture)
-        effect.set_vec2("footprint", 1.0 / width, 1.0 / height)
-        effect.set_vec2("closer_at", region.left, region.top)
-        effect.set_float("closer_side", region.side)
-        effect.set_int("taps_x", taps(frame.width, width, MAX_TAPS))
-        effect.set_int("taps_y", taps(frame.height, height, MAX_TAPS))
+        effect.set_texture("image", frame.texture)
+        reads = taps(frame.width, width, MAX_TAPS), taps(frame.height, height, MAX_TAPS)
+        effect.set_vec4("pixel", 1.0 / width, 1.0 / height, *reads)
+        effect.set_vec4("closer", *region)
         technique = b"Encoded" if frame.color_space == GS_CS_SRGB else b"Linear"
-        return self._canvas.draw(effect, technique, texture, width, height * region.pictures)
+        return self._canvas.draw(effect, technique, frame.texture, width, height * region.pictures)
 
     def destroy(self) -> None:
         """Free the GPU's objects."""

@@ -2,8 +2,6 @@
 """Draws the filter's picture: a kept frame through its mask, with something behind it or not; the mask alone; or
 everything blurred."""
 
-import dataclasses
-
 from ..bridge.layout import FORMAT_R8_ALPHA, FORMAT_RGBA16F_FACTORS
 from .blur import RoomBlur
 from .capture import Downscaler
@@ -55,10 +53,9 @@ class Composer:
         """
         if settings.background != "blur":
             self._drop_room_blur()
-        texture = self._obs.gs_texrender_get_texture(frame.texrender)
-        if not texture or not self._upload(frame):
+        if not frame.texture or not self._upload(frame):
             return
-        made, picture = self._made_of(frame, settings, texture)
+        made, picture = self._made_of(frame, settings)
         if not picture or (made and not made.texture):  # the GPU refused
             return
         linear = not settings.preview_mask and self._obs.gs_get_linear_srgb()
@@ -104,7 +101,7 @@ class Composer:
         """The final alpha. ``made``: alpha at the frame's size, if the mask is not drawn as it came; ``linear``: the
         shader reads linear light."""
         if made:
-            return dataclasses.replace(made, invert=settings.invert)
+            return made._replace(invert=True) if settings.invert else made
         return self._stored(frame, settings, linear, settings.invert)
 
     def _stored(self, frame: KeptFrame, settings: FilterSettings, linear: bool, invert: bool = False) -> MaskInput:
@@ -113,14 +110,14 @@ class Composer:
         kind, region = mask_kind(frame, linear), frame.mask.region
         return MaskInput(self._mask_texture, kind, settings.ramp(), invert, region)
 
-    def _made_of(self, frame: KeptFrame, settings: FilterSettings, texture: int) -> tuple[MaskInput | None, int]:
+    def _made_of(self, frame: KeptFrame, settings: FilterSettings) -> tuple[MaskInput | None, int]:
         """Alpha at the frame's size, steady, grown and feathered as the settings want it (None: the mask is to be drawn
         as it came), and the picture to be drawn through it. Made anew only for a new mask or new settings."""
         self._drop_unused(settings)
         wanted = (self._uploaded, settings)
         if self._made != wanted:
             alpha = self._make_alpha(frame, settings)
-            self._made, self._made_alpha, self._made_picture = wanted, alpha, texture
+            self._made, self._made_alpha, self._made_picture = wanted, alpha, frame.texture
             if alpha and wants_despill(settings):
                 self._despill = self._despill or Despill(self._obs)
                 self._made_picture = self._despill.draw(frame, alpha)
@@ -164,13 +161,12 @@ class Composer:
         """Bring what stands behind the person to the shader; gives the technique."""
         effect, size = self._effect, (frame.width, frame.height)
         is_light = linear or frame.color_space != GS_CS_SRGB  # a float texture holds linear light, however it is read
-        effect.set_vec2("image_size", *size)
-        effect.set_int("linear_light", is_light)
         if settings.background == "color":
-            effect.set_vec4("colour", colour_rgba(settings.background_color, is_light))
+            effect.set_vec4("colour", *colour_rgba(settings.background_color, is_light))
             return b"OnColour"
         if settings.background == "source" and backdrop:
             part = backdrop.part(settings.background_fit, *size)
+            effect.set_vec2("image_size", *size)
             effect.set_texture("behind", backdrop.texture, srgb=linear)
             effect.set_vec2("behind_part", *part)
             effect.set_int("behind_taps_x", taps(backdrop.width * part[0], frame.width, BEHIND_TAPS))
@@ -179,6 +175,8 @@ class Composer:
         if settings.background == "blur":
             room, room_width, room_height = self._blurred_room(frame, settings, made)
             if room:
+                effect.set_vec2("image_size", *size)
+                effect.set_int("linear_light", is_light)
                 effect.set_texture("small", room)
                 effect.set_vec2("small_size", room_width, room_height)
                 return b"OnBlur"

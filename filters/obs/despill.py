@@ -6,7 +6,7 @@ it gets the colour that she has nearby, corrected by what the pixel says itself:
 fusion (Forte 2021, arXiv:2006.14970). Alpha stays as it is.
 """
 
-from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput, overwriting, taps
+from .effect import MASK_PARAMETERS, Canvas, Effect, MaskInput, Overwriting, taps
 from .frames import KeptFrame
 from .libobs import GS_RGBA, GS_RGBA16F, LibObs
 
@@ -34,8 +34,8 @@ class Despill:
 
         ``alpha`` is the final one, of the size of ``frame``.
         """
-        effect, source = self._effect, self._obs.gs_texrender_get_texture(frame.texrender)
-        with overwriting(self._obs):
+        effect, source = self._effect, frame.texture
+        with Overwriting(self._obs):
             hers = self._mean(frame, source, alpha, b"Hers", self._hers)
             all_colours = self._mean(frame, source, alpha, b"All", self._all)
             effect.set_texture("image", source)

@@ -35,7 +35,7 @@ class EdgeShaper:
 
     def whole(self, frame: KeptFrame, mask: MaskInput) -> MaskInput:
         """Alpha at the size of ``frame``, with the ramp applied; ``mask`` must be for colours as they are stored."""
-        source = self._obs.gs_texrender_get_texture(frame.texrender)
+        source = frame.texture
         self._effect.set_texture("image", source)
         mask.set(self._effect)
         return _as_alpha(self._whole.draw(self._effect, b"Alpha", source, frame.width, frame.height))

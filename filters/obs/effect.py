@@ -3,10 +3,8 @@
 
 import ctypes
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..bridge.region import WHOLE, Region
 from .libobs import GS_BLEND_ONE, GS_BLEND_ZERO, GS_CS_SRGB, GS_ZS_NONE, LibObs, Vec2, aligned_vec4
@@ -18,7 +16,7 @@ EFFECTS_FOLDER = Path(__file__).resolve().parent.parent / "effects"
 ALPHA, FACTORS, FACTORS_OF_LINEAR = 0, 1, 2
 # The parameters of mask.effect.
 MASK_PARAMETERS = (
-    "image", "mask", "mask_kind", "mask_at", "mask_side", "ramp_low", "ramp_scale", "invert", "small", "small_size",
+    "image", "mask", "mask_part", "ramp", "small", "small_size",
 )  # fmt: skip
 
 
@@ -64,9 +62,10 @@ class Effect:
     def set_vec2(self, key: str, x: float, y: float) -> None:
         self._obs.gs_effect_set_vec2(self._parameters[key], Vec2(x, y))
 
-    def set_vec4(self, key: str, values: tuple[float, float, float, float]) -> None:
-        self._vec4.x, self._vec4.y, self._vec4.z, self._vec4.w = values
-        self._obs.gs_effect_set_vec4(self._parameters[key], self._vec4)
+    def set_vec4(self, key: str, x: float, y: float, z: float, w: float = 0.0) -> None:
+        vec4 = self._vec4
+        vec4.x, vec4.y, vec4.z, vec4.w = x, y, z, w
+        self._obs.gs_effect_set_vec4(self._parameters[key], vec4)
 
     def draw(self, technique: bytes, texture: int, width: int, height: int) -> None:
         """Fill ``width`` x ``height`` pixels from the origin."""
@@ -74,8 +73,7 @@ class Effect:
             self._obs.gs_draw_sprite(texture, 0, width, height)
 
 
-@dataclass(frozen=True)
-class MaskInput:
+class MaskInput(NamedTuple):
     """How a shader with mask.effect in it comes to alpha: the mask's texture, its kind (0 alpha, 1 factors to
     sRGB-encoded colours of the frame, 2 factors to linear ones), the values drawn as alpha 0 and 1, whether alpha is
     turned round, and the part of the frame that the mask covers."""
@@ -90,26 +88,30 @@ class MaskInput:
         """Set the parameters for the next drawing."""
         low, high = self.ramp
         effect.set_texture("mask", self.texture)
-        effect.set_int("mask_kind", self.kind)
-        effect.set_vec2("mask_at", self.region.left, self.region.top)
-        effect.set_float("mask_side", self.region.side)
-        effect.set_float("ramp_low", low)
-        effect.set_float("ramp_scale", 1.0 / (high - low))
-        effect.set_float("invert", float(self.invert))
+        effect.set_vec4("mask_part", *self.region, self.kind)
+        effect.set_vec4("ramp", low, 1.0 / (high - low), self.invert)
 
 
-@contextmanager
-def overwriting(obs: LibObs) -> Iterator[None]:
-    """What is drawn in here takes the place of what was there, and is stored as the shader returns it."""
-    previous = obs.gs_framebuffer_srgb_enabled()
-    obs.gs_enable_framebuffer_srgb(False)
-    obs.gs_blend_state_push()
-    obs.gs_blend_function(GS_BLEND_ONE, GS_BLEND_ZERO)
-    try:
-        yield
-    finally:
-        obs.gs_blend_state_pop()
-        obs.gs_enable_framebuffer_srgb(previous)
+class Overwriting:
+    """What is drawn within it takes the place of what was there, and is stored as the shader returns it.
+
+    No generator (``contextlib``): this is entered a few times for each frame, and takes a third of the time.
+    """
+
+    def __init__(self, obs: LibObs) -> None:
+        self._obs = obs
+        self._previous = False
+
+    def __enter__(self) -> None:
+        obs = self._obs
+        self._previous = obs.gs_framebuffer_srgb_enabled()
+        obs.gs_enable_framebuffer_srgb(False)
+        obs.gs_blend_state_push()
+        obs.gs_blend_function(GS_BLEND_ONE, GS_BLEND_ZERO)
+
+    def __exit__(self, *_: object) -> None:
+        self._obs.gs_blend_state_pop()
+        self._obs.gs_enable_framebuffer_srgb(self._previous)
 
 
 class Canvas:
@@ -124,11 +126,11 @@ class Canvas:
     def draw(self, effect: Effect, technique: bytes, source_texture: int, width: int, height: int) -> int:
         """Run ``technique`` over the whole canvas, values stored as the shader returns them; returns the texture, or 0
         if the GPU refused."""
-        with overwriting(self._obs):
+        with Overwriting(self._obs):
             return self.fill(effect, technique, source_texture, width, height)
 
     def fill(self, effect: Effect, technique: bytes, source_texture: int, width: int, height: int) -> int:
-        """``draw``, within :func:`overwriting`: for several canvases, one after the other."""
+        """``draw``, within ``Overwriting``: for several canvases, one after the other."""
         obs = self._obs
         if not self._texrender:
             self._texrender = obs.gs_texrender_create(self._format, GS_ZS_NONE)

@@ -30,11 +30,12 @@ VOTES = 120
 
 @dataclass
 class KeptFrame:
-    """One captured frame: its texture (in a texrender, ``width`` x ``height``, in ``color_space``), and its mask once
-    it came."""
+    """One captured frame: its texture (of a texrender, ``width`` x ``height``, in ``color_space``; 0 if the GPU refused
+    it), and its mask once it came."""
 
     texrender: int
     is_float: bool
+    texture: int = 0
     frame_id: int = 0
     capture_ns: int = 0
     width: int = 0
@@ -72,7 +73,7 @@ class FrameRing:
     ) -> KeptFrame:
         """Draw ``target`` into a free texture. The caller gives the frame its id."""
         frame = self._free_frame(color_space != GS_CS_SRGB, keep_ids)
-        frame.frame_id, frame.mask = 0, None
+        frame.frame_id, frame.mask, frame.texture = 0, None, 0
         frame.width, frame.height, frame.color_space = *size, color_space
         obs = self._obs
         obs.gs_texrender_reset(frame.texrender)
@@ -89,6 +90,7 @@ class FrameRing:
             obs.obs_source_video_render(target)
         obs.gs_blend_state_pop()
         obs.gs_texrender_end(frame.texrender)
+        frame.texture = obs.gs_texrender_get_texture(frame.texrender) or 0
         return frame
 
     def attach(self, masks: list[Mask]) -> None:

@@ -7,7 +7,7 @@ before cannot help that. So alpha itself is averaged (recursively), pixel by pix
 a pixel takes the new alpha as it is: nothing trails. See ``steady.effect`` for what counts as movement.
 """
 
-from .effect import ALPHA, MASK_PARAMETERS, Canvas, Effect, MaskInput, overwriting, taps
+from .effect import ALPHA, MASK_PARAMETERS, Canvas, Effect, MaskInput, Overwriting, taps
 from .frames import KeptFrame
 from .libobs import GS_R16, GS_RGBA16F, LibObs
 
@@ -19,7 +19,7 @@ GRID_SIDE = 160
 FRAMES_AT_FULL = 18.0
 # A tap reads 2 x 2 texels.
 MAX_TAPS = 16
-PARAMETERS = (*MASK_PARAMETERS, "footprint", "taps", "still_weight", "seen", "state", "before")
+PARAMETERS = (*MASK_PARAMETERS, "cells", "seen", "state", "before")
 
 
 class SteadyAlpha:
@@ -47,21 +47,21 @@ class SteadyAlpha:
         is_first = kind != self._kind or not 0 <= frame.capture_ns - self._capture_ns <= MAX_GAP_NS
         self._kind, self._capture_ns = kind, frame.capture_ns
         width, height = grid_size(frame.width, frame.height)
-        effect, source = self._effect, self._obs.gs_texrender_get_texture(frame.texrender)
+        reads = taps(max(frame.width, frame.height), max(width, height), MAX_TAPS)
+        cells = 1 / width, 1 / height, reads, 1.0 if is_first else still_weight(smoothing)
+        effect, source = self._effect, frame.texture
         # Every texture must be one: at first, where it counts nothing, the frame itself.
         state, before = (source, source) if is_first else (self._state, self._alpha)
-        with overwriting(self._obs):
+        with Overwriting(self._obs):
             effect.set_texture("image", source)
             mask.set(effect)
             effect.set_texture("state", state)
-            effect.set_vec2("footprint", 1 / width, 1 / height)
-            effect.set_int("taps", taps(max(frame.width, frame.height), max(width, height), MAX_TAPS))
+            effect.set_vec4("cells", *cells)
             seen = self._look.fill(effect, b"Look", source, width, height)
 
             effect.set_texture("seen", seen)
             effect.set_texture("state", state)
-            effect.set_vec2("footprint", 1 / width, 1 / height)
-            effect.set_float("still_weight", 1.0 if is_first else still_weight(smoothing))
+            effect.set_vec4("cells", *cells)
             self._states.reverse()
             self._state = self._states[0].fill(effect, b"Gate", seen, width, height)
 

@@ -102,7 +102,7 @@ def alpha_of(obs: Obs, source: str = CAMERA) -> Picture:
     return obs.screenshot(source)[..., 3]
 
 
-def wait_for_mask(obs: Obs, source: str = CAMERA, timeout_s: float = 15.0) -> Picture:
+def wait_for_mask(obs: Obs, source: str = CAMERA, timeout_s: float = 15.0, least_share: float = 0.05) -> Picture:
     """Wait until a source shows through a mask: something, and not everything; gives its alpha."""
 
     def masked() -> Picture | None:
@@ -110,7 +110,7 @@ def wait_for_mask(obs: Obs, source: str = CAMERA, timeout_s: float = 15.0) -> Pi
             alpha = alpha_of(obs, source)
         except HarnessError:  # a clip that has not been opened yet has no picture
             return None
-        return alpha if 0.05 < (alpha > 127).mean() < 0.95 else None
+        return alpha if least_share < (alpha > 127).mean() < 0.95 else None
 
     try:
         return np.asarray(wait_until(f"a mask on {source}", masked, timeout_s))

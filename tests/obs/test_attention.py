@@ -27,6 +27,7 @@ from background_filter.tests.obs.support import (
     iou,
     room_bgr,
     room_share,
+    wait_for_mask,
     wait_until,
 )
 
@@ -97,7 +98,7 @@ def test_she_stays_as_she_walks_away_and_back_and_no_room_shows(
     obs: Obs, clip: tuple[Path, list[Picture], list[Picture]]
 ) -> None:
     _, frames_bgr, truths = clip
-    wait_until("her", lambda: (alpha_of(obs) > 127).mean() > 0.005)
+    wait_for_mask(obs, least_share=0.005)
     recorded_bgr = read_frames(obs.record(CLIP_FRAMES / CLIP_FPS + 1))
     small = [frame[::4, ::4].astype(int) for frame in frames_bgr]
     sure = [truth[::4, ::4] > 250 for truth in truths]
