@@ -37,8 +37,8 @@ VIDEO = (
     "made: .webm (VP9) and .mov (ProRes 4444) are transparent unless there is a --background, .mp4 needs one. The "
     "first use installs FFmpeg's libraries into .venv-offline."
 )
-# Here nothing is late, and there is no picture without a mask; the other two are made by the shaders only.
-ONLY_LIVE = frozenset(("timing", "without_mask", "despill", "blur_falloff"))
+# In files nothing is late, and there is no picture without a mask.
+ONLY_LIVE = frozenset(("timing", "without_mask"))
 # Videos and cameras are looked at as a whole.
 OF_PICTURES = frozenset(("attention",))
 ALSO_CALLED = {"preview_mask": ["--mask"]}

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.network import InferenceError, Network
-from ..obs.compose import BLURRED_HEIGHT, BLURRED_WIDTH
+from ..obs.compose import BLURRED_HEIGHT, BLURRED_WIDTH, wants_despill
 from ..obs.filter import FRESH_AT_MOST_S, FRESH_FRAMES, FRESH_MASKS, FRESH_S
 from ..obs.settings import FilterSettings
 from .backgrounds import Background
 from .capture import CameraFrame, Newest
 from .compose import Alpha, Picture, alpha_of, over
+from .despill import despill
 from .person import PersonFinder
 
 IDLE_S = 0.5  # between two pictures while nobody looks
@@ -205,8 +206,11 @@ class LiveFilter:
         """The frame, which is spoilt, as it is to be shown."""
         if look.settings.preview_mask:
             return np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB))
-        behind = self.backgrounds[look.settings.background]
-        return over(frame_rgb, alpha, behind.behind(frame_rgb, alpha, (capture_ns - self._begin_ns) / 1e9))
+        background = self.backgrounds[look.settings.background]
+        behind_rgb = background.behind(frame_rgb, alpha, (capture_ns - self._begin_ns) / 1e9)
+        if wants_despill(look.settings):
+            despill(frame_rgb, alpha)
+        return over(frame_rgb, alpha, behind_rgb)
 
     def _is_fresh(self, capture_ns: int) -> bool:
         """Whether a mask of this time may still be shown: the rule of the filter in OBS."""
