@@ -45,8 +45,8 @@ def blurred_room(picture_rgb: Picture, alpha: Alpha, strength: float, falloff: f
     room = shrunk(np.asarray(cv2.LUT(alpha, _ROOM_OF_ALPHA), np.uint8), *picture_rgb.shape[1::-1])
     weight = room * np.float32(2 / 255) - np.float32(1)
     np.clip(weight, 0, 1, out=weight)  # a pixel that is half hers holds her colour
-    weighted = np.dstack([linear(picture_rgb) * weight[:, :, None], weight])
-    weighted = np.asarray(cv2.resize(weighted, small, interpolation=cv2.INTER_AREA), np.float32)
+    finer = cv2.merge([*(linear(np.asarray(colour)) * weight for colour in cv2.split(picture_rgb)), weight])
+    weighted = np.asarray(cv2.resize(finer, small, interpolation=cv2.INTER_AREA), np.float32)
     weighted *= cv2.erode(weighted[:, :, 3], np.ones((3, 3), np.uint8))[:, :, None]
     far = far_away(weighted, far_size(width, height))
     deviations = [

@@ -19,8 +19,9 @@ from background_filter.filters.offline import camera
 from background_filter.filters.offline.backgrounds import Background, Blurred, Still
 from background_filter.filters.offline.camera import LiveFilter, Look
 from background_filter.filters.offline.capture import CameraFrame, Newest
-from background_filter.filters.offline.compose import over
 from background_filter.filters.offline.person import PersonFinder
+from background_filter.filters.offline.picture_files import Read
+from background_filter.filters.offline.pictures import Wanted, finish
 from background_filter.tests.offline.clips import Picture, portrait_frames
 
 SIZE = 320, 180
@@ -130,12 +131,16 @@ def is_green_behind(picture: Picture) -> bool:
     return bool((picture[:40, -20:] == GREEN).all()) and not is_black(picture)
 
 
-def test_each_picture_is_the_one_that_video_makes_of_its_frame(start: Start, network: Network) -> None:
-    live, finder = start(), PersonFinder(network, DEFAULTS)
+@pytest.mark.parametrize("own_colours", [False, True])
+def test_each_picture_is_the_one_that_image_makes_of_its_frame(
+    start: Start, network: Network, own_colours: bool
+) -> None:
+    live, finder = start(despill=own_colours), PersonFinder(network, DEFAULTS)
     for frame_rgb in portrait_frames(6):
         frame = CameraFrame(frame_rgb, time.monotonic_ns())
         alpha = finder.alpha(frame_rgb, frame.capture_ns)
-        wanted = over(frame_rgb.copy(), alpha, Still(GREEN).behind(frame_rgb, alpha))
+        kept = Wanted(dataclasses.replace(DEFAULTS, despill=own_colours), Still(GREEN))
+        wanted = finish(Read(frame_rgb.copy(), None), alpha, kept)
         live.filter.put(frame)
         live.wait_for(lambda shown, wanted=wanted: np.array_equal(shown, wanted))  # type: ignore[misc]
 

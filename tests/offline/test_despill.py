@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from background_filter.filters.obs.settings import DEFAULTS
 from background_filter.filters.offline import despill as despilling
+from background_filter.filters.offline.backgrounds import Blurred
 from background_filter.filters.offline.compose import Picture
 from background_filter.filters.offline.despill import despill, despill_planes
 from background_filter.filters.offline.picture_files import Read
@@ -102,12 +103,15 @@ def test_where_the_room_is_shown_nothing_is_changed() -> None:
     """Inverted, and in the mask; and the room behind her is made of the picture as it was."""
     size = 320, 180
     alpha, spilt = her_alpha(*size), before_a_green_wall(*size)
-    for changed in ({"invert": True}, {"preview_mask": True}):
-        clean, plain = (
-            finish(Read(spilt.copy(), None), alpha, Wanted(dataclasses.replace(each, **changed), None))
-            for each in (OWN_COLOURS, DEFAULTS)
-        )
+    for key in ("invert", "preview_mask"):
+        settings = [dataclasses.replace(each, **{key: True}) for each in (OWN_COLOURS, DEFAULTS)]  # type: ignore[arg-type]
+        clean, plain = (finish(Read(spilt.copy(), None), alpha, Wanted(each, None)) for each in settings)
         assert (clean == plain).all()
+    behind = [
+        finish(Read(spilt.copy(), None), alpha, Wanted(each, Blurred(0.2)))[alpha == 0]
+        for each in (OWN_COLOURS, DEFAULTS)
+    ]
+    assert (behind[0] == behind[1]).all()
 
 
 def test_what_is_not_seen_of_her_is_no_colour() -> None:
@@ -129,12 +133,11 @@ def test_a_video_before_another_background(command: Command, tmp_path: Path) -> 
     portrait = np.asarray(cv2.resize(portrait_rgb(), (320, 320), interpolation=cv2.INTER_AREA)[:180], np.uint8)
     source = write_clip(tmp_path / "in.mp4", [portrait] * 3)
     shown = []
-    for name, words in (("plain.mp4", []), ("own.mp4", ["--despill"])):
-        words = ["--background", "#ffffff", "--feather-px", 12, *words]
-        assert command("video", source, tmp_path / name, *words) == 0
-        shown.append(read_clip(tmp_path / name).frames[1].astype(int))
-    assert command("video", source, tmp_path / "mask.mp4", "--feather-px", 12, "--mask") == 0
-    alpha = read_clip(tmp_path / "mask.mp4").frames[1][:, :, 1]
+    white = ["--background", "#ffffff"]
+    for name, words in (("plain", white), ("own", [*white, "--despill"]), ("mask", ["--mask"])):
+        assert command("video", source, tmp_path / f"{name}.mp4", "--feather-px", 12, *words) == 0
+        shown.append(read_clip(tmp_path / f"{name}.mp4").frames[1].astype(int))
+    alpha = shown.pop()[:, :, 1]
     difference = np.abs(shown[1] - shown[0]).mean(axis=2)
     edge = (alpha > 60) & (alpha < 200)
     assert difference[edge].mean() > 2
