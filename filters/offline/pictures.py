@@ -17,11 +17,11 @@ import numpy as np
 from ..engine.network import InferenceError, Network
 from ..obs.compose import wants_despill
 from ..obs.settings import FilterSettings
-from .attentive import AttentivePersonFinder
 from .backgrounds import Background
 from .compose import Alpha, Picture, in_depth, over, widened, with_alpha
 from .despill import despill
 from .files import MediaError
+from .person import PersonFinder
 from .picture_files import Read, read_picture, write_picture
 
 THUMBNAIL_PX = 320  # the longer side
@@ -101,7 +101,7 @@ class Pool:
             if not hasattr(self._of_thread, "network"):
                 self._of_thread.network = self._new_network()
             picture = read_picture(job.source)
-            alpha = AttentivePersonFinder(self._of_thread.network, self._wanted.settings).alpha_of_still(picture.rgb)
+            alpha = PersonFinder(self._of_thread.network, self._wanted.settings).alpha_of_still(picture.rgb)
             finished = finish(picture, alpha, self._wanted)
             write_picture(job.target, finished)
             return Done(job, thumbnail(finished))

@@ -19,7 +19,6 @@ from background_filter.filters.cli.bench_picture_clip import drawn_room, portrai
 from background_filter.filters.cli.bench_picture_metrics import intersection_over_union
 from background_filter.filters.engine.network import Network
 from background_filter.filters.obs.settings import DEFAULTS
-from background_filter.filters.offline.attentive import AttentivePersonFinder
 from background_filter.filters.offline.person import PersonFinder
 from background_filter.filters.offline.pictures import THUMBNAIL_PX
 from background_filter.tests.offline.clips import PORTRAIT, Picture, portrait_rgb
@@ -214,17 +213,17 @@ def test_a_small_person_is_looked_at_closer_if_wanted(network: Network) -> None:
     frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
     fits = []
     for attention in (False, True):
-        finder = AttentivePersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
+        finder = PersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
         alpha = finder.alpha_of_still(frame_rgb)
         fits.append(intersection_over_union(np.divide(alpha, 255, dtype=np.float32), truth))
     assert fits[0] < fits[1] > 0.95
     inverted = dataclasses.replace(DEFAULTS, attention=True, invert=True)
-    assert np.array_equal(255 - AttentivePersonFinder(network, inverted).alpha_of_still(frame_rgb), alpha)
+    assert np.array_equal(255 - PersonFinder(network, inverted).alpha_of_still(frame_rgb), alpha)
 
 
 def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(network: Network) -> None:
     wanted = dataclasses.replace(DEFAULTS, attention=True)
-    closer = AttentivePersonFinder(network, wanted).alpha_of_still(portrait_rgb())
+    closer = PersonFinder(network, wanted).alpha_of_still(portrait_rgb())
     assert np.array_equal(closer, PersonFinder(network, DEFAULTS).alpha(portrait_rgb(), 0))
 
 
