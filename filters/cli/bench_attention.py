@@ -23,7 +23,7 @@ from ...models.training.outlines import boundary_f
 from ...models.trust import read_model
 from ..engine.network import Network, load_network
 from ..obs.settings import DEFAULTS
-from ..offline.attentive import AttentivePersonFinder
+from ..offline.person import PersonFinder
 from .bench import PictureOptions
 from .bench_picture_clip import (
     NOISE_SIGMA,
@@ -101,7 +101,7 @@ def walking(person: Standing, frames: int) -> Frames:
 
 def alphas(network: Network, frames: Frames) -> Iterator[tuple[Alpha, Alpha, Alpha]]:
     """Each frame's alpha as the filter with its default settings draws it, the same looking closer, and the truth."""
-    finders = [AttentivePersonFinder(network, dataclasses.replace(DEFAULTS, attention=each)) for each in (False, True)]
+    finders = [PersonFinder(network, dataclasses.replace(DEFAULTS, attention=each)) for each in (False, True)]
     for number, (frame_bgr, truth) in enumerate(frames):
         frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
         whole, closer = (finder.alpha(frame_rgb, number * 10**9 // FPS) for finder in finders)

@@ -116,6 +116,11 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="instead, take the picture of the camera's window, with what test installs",
     )
+    docs.add_argument(
+        "--without-obs-picture",
+        action="store_true",
+        help="instead, make the picture of docs/without-obs.md with the default model, with what test installs",
+    )
     docs.set_defaults(run=_docs)
 
     engine = add("engine", help="the process that OBS starts; not for people", add_help=False)
@@ -189,6 +194,10 @@ def _docs(options: argparse.Namespace) -> int:
         from .docs_camera import take_picture
 
         return take_picture()
+    if options.without_obs_picture:
+        from .docs_without_obs import make_picture
+
+        return make_picture()
     from .docs_settings import write_page
 
     return write_page()

@@ -37,10 +37,10 @@ VIDEO = (
     "made: .webm (VP9) and .mov (ProRes 4444) are transparent unless there is a --background, .mp4 needs one. The "
     "first use installs FFmpeg's libraries into .venv-offline."
 )
-# Here nothing is late, and there is no picture without a mask; the other two are made by the shaders only.
-ONLY_LIVE = frozenset(("timing", "without_mask", "despill", "blur_falloff"))
-# Videos and cameras are looked at as a whole.
-OF_PICTURES = frozenset(("attention",))
+# In files nothing is late, and there is no picture without a mask.
+ONLY_LIVE = frozenset(("timing", "without_mask"))
+# ``image`` says it in its own words, and videos are looked at as a whole.
+NOT_OF_VIDEOS = frozenset(("attention",))
 ALSO_CALLED = {"preview_mask": ["--mask"]}
 COLOURS = {
     "black": "000000", "white": "ffffff", "grey": "808080", "gray": "808080",
@@ -77,8 +77,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, is_live: bool = False)
         parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help="where the network runs (%(default)s)")
     group = parser.add_argument_group("the filter's settings", "named and meant as in its dialog, see docs/settings.md")
+    left_out = frozenset[str]() if is_live else ONLY_LIVE | NOT_OF_VIDEOS
     for setting in SETTINGS:
-        if setting.key not in OF_PICTURES and (is_live or setting.key not in ONLY_LIVE):
+        if setting.key not in left_out:
             add_setting(group, setting, ["-b"] if is_live and setting.key == "background" else [])
 
 

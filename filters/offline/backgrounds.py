@@ -46,7 +46,7 @@ def background_of(settings: FilterSettings, may_move: bool) -> Background | None
     ``may_move``: it may be a video, which takes FFmpeg's libraries.
     """
     if settings.background == "blur":
-        return Blurred(settings.blur_strength)
+        return Blurred(settings.blur_strength, settings.blur_falloff)
     if settings.background == "color":
         colour_rgb = [settings.background_color >> shift & 0xFF for shift in (0, 8, 16)]
         return Still(np.array(colour_rgb, np.uint8).reshape(1, 1, 3), "stretch")
@@ -98,15 +98,15 @@ class Still:
 class Blurred:
     """The room, blurred. The person is left out, so that no glow of them stands around them."""
 
-    def __init__(self, strength: float = DEFAULTS.blur_strength) -> None:
-        self._strength = strength
+    def __init__(self, strength: float = DEFAULTS.blur_strength, falloff: float = DEFAULTS.blur_falloff) -> None:
+        self._strength, self._falloff = strength, falloff
 
     def behind(self, picture_rgb: Picture, alpha: Alpha, time_s: float = 0.0) -> Picture:
         """As in ``Background``."""
         height, width = picture_rgb.shape[:2]
         size = finer_size(self._strength, width, height)
         finer = np.asarray(cv2.resize(picture_rgb, size, interpolation=cv2.INTER_AREA))
-        light = blurred_room(finer, alpha, self._strength)
+        light = blurred_room(finer, alpha, self._strength, self._falloff)
         if picture_rgb.dtype != np.uint8:
             light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
             return srgb(light, picture_rgb.dtype)
@@ -120,7 +120,7 @@ class Blurred:
         """As in ``Background``; without the noise, which an encoder would take away."""
         height, width = frame.y.shape
         finer = small_rgb(frame, colours, *finer_size(self._strength, width, height))
-        room = srgb(blurred_room(finer, alpha, self._strength), np.dtype(np.uint8))
+        room = srgb(blurred_room(finer, alpha, self._strength, self._falloff), np.dtype(np.uint8))
         sizes = (width, height), (width // 2, height // 2), (width // 2, height // 2)
         wide = (cv2.resize(p, s, interpolation=cv2.INTER_CUBIC) for p, s in zip(cv2.split(colours.yuv(room)), sizes))
         return Planes(*(np.asarray(plane, np.uint8) for plane in wide))

@@ -18,14 +18,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bridge.region import Region
 from ..engine.network import InferenceError, Network
-from ..obs.compose import BLURRED_HEIGHT, BLURRED_WIDTH
+from ..obs.compose import BLURRED_HEIGHT, BLURRED_WIDTH, wants_despill
 from ..obs.filter import FRESH_AT_MOST_S, FRESH_FRAMES, FRESH_MASKS, FRESH_S
 from ..obs.settings import FilterSettings
 from .backgrounds import Background
 from .capture import CameraFrame, Newest
-from .compose import Alpha, Picture, alpha_of, over
-from .person import PersonFinder
+from .compose import Alpha, Picture, over
+from .despill import despill
+from .person import PersonFinder, alpha_within
 
 IDLE_S = 0.5  # between two pictures while nobody looks
 FIGURES_OVER = 60  # frames and masks
@@ -53,10 +55,11 @@ class Look:
 
 
 class Masked(NamedTuple):
-    """A frame and its small mask, as ``Segmenter.segment`` gives it."""
+    """A frame and its small mask, as ``Segmenter.segment`` gives it, and the region of the frame that this covers."""
 
     frame: CameraFrame
     mask: NDArray[np.uint8] | NDArray[np.float16]
+    region: Region
 
 
 class Figures(NamedTuple):
@@ -152,15 +155,16 @@ class LiveFilter:
             self._finder.settings = settings = self.look.settings
             try:
                 ahead_ms = self._mask_age_ms if settings.timing == "no_delay" else 0.0
-                found = self._finder.segmented(frame.rgb, frame.capture_ns, ahead_ms)
+                answer = self._finder.answer(frame.rgb, frame.capture_ns, ahead_ms)
             except InferenceError as error:
                 self._problem = f"The model failed: {error}"
                 self._finder = PersonFinder(self._network, settings)  # what it remembered may be why
                 continue
             self._problem = ""
+            found = answer.segmented
             if not found.is_repeat:
                 self._mask_ms = followed(self._mask_ms, found.prepare_ms + found.infer_ms + found.refine_ms)
-            self._masks.put(Masked(frame, found.mask.copy()))
+            self._masks.put(Masked(frame, found.mask.copy(), answer.region))
 
     def _show(self) -> None:
         """The thread that makes pictures and shows them."""
@@ -192,7 +196,7 @@ class LiveFilter:
         frame = item if isinstance(item, CameraFrame) else masked.frame
         if masked.frame.rgb.shape != frame.rgb.shape or masked.frame.is_mirrored != frame.is_mirrored:
             return
-        alpha = alpha_of(masked.mask, frame.rgb, look.settings)
+        alpha = alpha_within(masked.region, masked.mask, frame.rgb, look.settings)
         # A copy: the other thread may still look at the frame.
         rgb = frame.rgb.copy()
         self._picture = self._composed(rgb, alpha, look, frame.capture_ns), masked.frame.capture_ns
@@ -205,8 +209,11 @@ class LiveFilter:
         """The frame, which is spoilt, as it is to be shown."""
         if look.settings.preview_mask:
             return np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB))
-        behind = self.backgrounds[look.settings.background]
-        return over(frame_rgb, alpha, behind.behind(frame_rgb, alpha, (capture_ns - self._begin_ns) / 1e9))
+        background = self.backgrounds[look.settings.background]
+        behind_rgb = background.behind(frame_rgb, alpha, (capture_ns - self._begin_ns) / 1e9)
+        if wants_despill(look.settings):
+            despill(frame_rgb, alpha)
+        return over(frame_rgb, alpha, behind_rgb)
 
     def _is_fresh(self, capture_ns: int) -> bool:
         """Whether a mask of this time may still be shown: the rule of the filter in OBS."""

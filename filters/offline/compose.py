@@ -174,9 +174,9 @@ def over(picture_rgb: Picture, alpha: Alpha, background_rgb: Picture) -> Picture
 
 
 def linear(colours: NDArray[Any]) -> Plane:
-    """Linear light, 0 to 1, of sRGB colours (uint8 or uint16)."""
-    if colours.dtype == np.uint8:
-        return np.asarray(_LINEAR_OF_8_BIT.take(colours))
+    """Linear light, 0 to 1, of sRGB colours (uint8 or uint16) of any shape but a single row of numbers."""
+    if colours.dtype == np.uint8 and colours.size:  # OpenCV finds nothing where there is nothing
+        return np.asarray(cv2.LUT(colours, _LINEAR_OF_8_BIT), np.float32)
     return decoded(np.divide(colours, np.iinfo(colours.dtype).max, dtype=np.float32))
 
 

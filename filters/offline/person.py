@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bridge.region import WHOLE, Region
+from ..engine.closer import Answer, AttentiveSegmenter, Closer
 from ..engine.network import Network
-from ..engine.pipeline import Segmented, Segmenter
+from ..engine.pipeline import Segmenter
 from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
 from .both_ways import BothWays
@@ -24,28 +26,52 @@ if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
 
 Mask = NDArray[Any]  # as of ``Segmenter.segment``: alpha h x w uint8, or factors float16 h x w x 4
 
+LOOKS = 4  # closer looks at one picture, each at the region that the one before asked for
 STRETCH = 120  # frames: after each of them a video's work can be taken up again
 WARM_UP = 16  # frames, for a network or a filter that remembers
 
 
 class PersonFinder:
-    """Finds the person in one sequence of pictures, such as the frames of a video. For one thread.
+    """Finds the person in one sequence of pictures, such as a camera's; looks closer at small people if the settings
+    say so. For one thread.
 
     >>> PersonFinder(load_network(read_model(entry)).network, DEFAULTS).alpha(picture_rgb, 0)
     """
 
     def __init__(self, network: Network, settings: FilterSettings) -> None:
-        self._segmenter = Segmenter(network)
+        self._segmenter = AttentiveSegmenter(network)
+        self._wanted_region = WHOLE
         self.settings = settings
 
     def alpha(self, picture_rgb: Picture, time_ns: int) -> Alpha:
         """The alpha, HxW uint8, of a picture HxWx3, taken at ``time_ns`` of the sequence. Raises InferenceError."""
-        return alpha_of(self.segmented(picture_rgb, time_ns).mask, picture_rgb, self.settings)
+        return self._drawn(self.answer(picture_rgb, time_ns), picture_rgb)
 
-    def segmented(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Segmented:
+    def alpha_of_still(self, picture_rgb: Picture) -> Alpha:
+        """The same of a picture that nothing follows: looked at as closely as a sequence would be in the end."""
+        if self.settings.attention:
+            self._wanted_region = self._segmenter.settle(small_rgba(picture_rgb, self._segmenter.network))
+        for _ in range(LOOKS):
+            region = self._wanted_region
+            answer = self.answer(picture_rgb, 0)
+            if answer.wanted == region:
+                break
+        return self._drawn(answer, picture_rgb)
+
+    def answer(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Answer:
         """The small mask that ``alpha`` is made of, moved ``ahead_ms`` into the future. Raises InferenceError."""
+        region, network = self._wanted_region, self._segmenter.network
+        closer = None
+        if not region.is_whole:
+            closer = Closer(region, small_rgba(picture_rgb[pixels(region, picture_rgb)], network))
         wanted = refinement(self.settings)._replace(ahead_ms=ahead_ms)
-        return self._segmenter.segment(small_rgba(picture_rgb, self._segmenter.network), time_ns, wanted)
+        frame_rgba = small_rgba(picture_rgb, network)
+        answer = self._segmenter.segment(frame_rgba, time_ns, wanted, self.settings.attention, closer)
+        self._wanted_region = answer.wanted
+        return answer
+
+    def _drawn(self, answer: Answer, picture_rgb: Picture) -> Alpha:
+        return alpha_within(answer.region, answer.segmented.mask, picture_rgb, self.settings)
 
 
 class ClipPersonFinder:
@@ -100,6 +126,23 @@ class ClipPersonFinder:
                 continue
             wanted = refinement(self._settings)._replace(smoothing=0.0, no_specks=False)
             yield frame, self._refiner.refine(alpha, frame_rgba, 0, wanted).copy()
+
+
+def alpha_within(region: Region, mask: Mask, picture_rgb: Picture, settings: FilterSettings) -> Alpha:
+    """``alpha_of`` for a mask that covers a region of the picture; beyond it is nobody."""
+    if region.is_whole:
+        return alpha_of(mask, picture_rgb, settings)
+    covered = pixels(region, picture_rgb)
+    alpha = np.full(picture_rgb.shape[:2], 255 * settings.invert, np.uint8)
+    alpha[covered] = alpha_of(mask, np.ascontiguousarray(picture_rgb[covered]), settings)
+    return alpha
+
+
+def pixels(region: Region, picture: Picture) -> tuple[slice, slice]:
+    """The rows and columns of a picture that a region spans, to the nearest pixel."""
+    height, width = picture.shape[:2]
+    rows = slice(round(region.top * height), round((region.top + region.side) * height))
+    return rows, slice(round(region.left * width), round((region.left + region.side) * width))
 
 
 def small_rgba(picture_rgb: Picture, network: Network) -> NDArray[np.uint8]:

@@ -15,11 +15,13 @@ import cv2
 import numpy as np
 
 from ..engine.network import InferenceError, Network
+from ..obs.compose import wants_despill
 from ..obs.settings import FilterSettings
-from .attentive import AttentivePersonFinder
 from .backgrounds import Background
 from .compose import Alpha, Picture, in_depth, over, widened, with_alpha
+from .despill import despill
 from .files import MediaError
+from .person import PersonFinder
 from .picture_files import Read, read_picture, write_picture
 
 THUMBNAIL_PX = 320  # the longer side
@@ -49,14 +51,16 @@ class Wanted:
 
 
 def finish(picture: Read, alpha: Alpha, wanted: Wanted) -> Picture:
-    """What is written: grey HxW, RGB HxWx3 or RGBA HxWx4, in the depth of the picture."""
+    """What is written: grey HxW, RGB HxWx3 or RGBA HxWx4, in the depth of the picture, which is spoilt."""
+    shown = alpha
     if picture.alpha is not None:
-        alpha = np.asarray(cv2.multiply(alpha, picture.alpha, scale=1 / 255), np.uint8)
+        shown = np.asarray(cv2.multiply(alpha, picture.alpha, scale=1 / 255), np.uint8)
     if wanted.settings.preview_mask:
-        return widened(alpha, picture.rgb.dtype)
-    if wanted.background:
-        return over(picture.rgb, alpha, wanted.background.behind(picture.rgb, alpha))
-    return with_alpha(picture.rgb, alpha)
+        return widened(shown, picture.rgb.dtype)
+    behind = wanted.background.behind(picture.rgb, shown) if wanted.background else None
+    if wants_despill(wanted.settings):
+        despill(picture.rgb, alpha, picture.alpha)
+    return with_alpha(picture.rgb, shown) if behind is None else over(picture.rgb, shown, behind)
 
 
 def thumbnail(picture: Picture) -> Picture:
@@ -97,7 +101,7 @@ class Pool:
             if not hasattr(self._of_thread, "network"):
                 self._of_thread.network = self._new_network()
             picture = read_picture(job.source)
-            alpha = AttentivePersonFinder(self._of_thread.network, self._wanted.settings).alpha_of_still(picture.rgb)
+            alpha = PersonFinder(self._of_thread.network, self._wanted.settings).alpha_of_still(picture.rgb)
             finished = finish(picture, alpha, self._wanted)
             write_picture(job.target, finished)
             return Done(job, thumbnail(finished))

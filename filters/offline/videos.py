@@ -18,7 +18,9 @@ from typing import NamedTuple, TypeVar
 import cv2
 
 from ..engine.network import Network
+from ..obs.compose import wants_despill
 from .compose import Alpha
+from .despill import despill_planes
 from .files import MediaError
 from .person import STRETCH, WARM_UP, ClipPersonFinder, Mask
 from .pictures import Wanted
@@ -166,6 +168,8 @@ def finish(frame: Frame, alpha: Alpha, wanted: Wanted, reader: VideoReader) -> M
     if wanted.settings.preview_mask:
         return Made(grey(alpha, colours), None, frame)
     own = frame.planes.copy()
+    if wants_despill(wanted.settings):
+        despill_planes(own, alpha)
     if wanted.background:
         time_s = float(frame.pts * reader.time_base) - reader.start_s
         behind = wanted.background.behind_planes(frame.planes, alpha, colours, time_s)

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from background_filter.filters.locale import text
 from background_filter.filters.obs.blur import room_sigma_px
 from background_filter.filters.obs.edge import FEATHER_SIGMAS
+from background_filter.filters.offline.backgrounds import Blurred
+from background_filter.filters.offline.despill import despill
 from background_filter.tests.obs.harness import (
     HarnessError,
     Obs,
@@ -283,6 +285,13 @@ def test_the_blur_falls_off_toward_the_lower_edge(room_obs: Obs) -> None:
     low, beside_her = slice(CANVAS[1] - 60, CANVAS[1]), slice(0, CANVAS[0] // 4)
     sharp, soft = (np.abs(np.diff(each[low, beside_her].astype(int), axis=1)).mean() for each in (falling, even))
     assert sharp > 1.5 * soft
+    # Without OBS it is the same room, but for dithering and the way it is enlarged.
+    alpha = np.rint(255 * expected_alpha()).astype(np.uint8)
+    without_obs = [Blurred(0.3, falloff).behind(picture_rgb(), alpha).astype(int) for falloff in (0.0, 1.0)]
+    for ours, theirs in zip(without_obs, (even, falling), strict=True):
+        assert np.abs(ours - theirs)[alpha == 0].mean() < 1.5
+    wrong, apart = (np.abs(each - falling)[low, beside_her].mean() for each in (without_obs[1], even.astype(int)))
+    assert wrong < 0.5 * apart
 
 
 def test_her_edge_gets_her_own_colours(room_obs: Obs, tmp_path: Path) -> None:
@@ -311,6 +320,10 @@ def test_her_edge_gets_her_own_colours(room_obs: Obs, tmp_path: Path) -> None:
     assert edge.sum() > 1000
     assert errors[1] < 0.5 * errors[0], errors
     assert np.array_equal(clean[alpha == 255], spilt[alpha == 255])
+    own_rgb = mixed_rgb.copy()
+    despill(own_rgb, alpha)
+    without_obs = own_rgb * drawn + 255 * (1 - drawn)
+    assert np.abs(clean - without_obs).max() < 3
 
 
 def test_invert_with_blur_blurs_her_and_leaves_the_room(room_obs: Obs) -> None:

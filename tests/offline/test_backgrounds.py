@@ -63,7 +63,7 @@ def test_every_setting_but_the_live_ones_is_an_option_of_its_name() -> None:
     told = parser.format_help()
     for setting in SETTINGS:
         is_told = f"--{setting.key.replace('_', '-')}" in told
-        assert is_told == (setting.key not in ("timing", "without_mask", "despill", "blur_falloff"))
+        assert is_told == (setting.key not in ("timing", "without_mask"))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,8 @@ def test_words_that_make_no_sense(words: list[str], reason: str) -> None:
 
 def test_the_shaders_numbers_are_ours() -> None:
     defined = dict(re.findall(r"#define (\w+) ([\d.]+)", EFFECT.read_text()))
-    assert (float(defined["PERSON_FROM"]), float(defined["FAR_SHARE"])) == (blur.PERSON_FROM, blur.FAR_SHARE)
+    for name in ("PERSON_FROM", "FAR_SHARE", "FAR_DOWN_TO"):
+        assert float(defined[name]) == getattr(blur, name)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
@@ -99,12 +100,33 @@ def test_where_nobody_is_the_blur_is_a_plain_gaussian(strength: float) -> None:
     assert np.abs(linear(room) - expected).mean() > 5 * difference.mean()
 
 
+def test_the_blur_falls_off_toward_the_lower_edge() -> None:
+    """Upright stripes: what the blur leaves of them, row by row, in pictures of both depths and in planes."""
+    columns = np.where(np.arange(480) // 12 % 2, 220, 30).astype(np.uint8)
+    room_rgb = np.ascontiguousarray(np.broadcast_to(columns[None, :, None], (270, 480, 3)))
+    nobody, background = np.zeros((270, 480), np.uint8), Blurred(0.6, 1.0)
+    in_planes = background.behind_planes(planes_of_rgb(room_rgb, HD), nobody, HD, 0.0)
+    for shown_rgb in (
+        background.behind(room_rgb, nobody),
+        background.behind(room_rgb.astype(np.uint16) * 257, nobody) / 257,
+        rgb_of_planes(in_planes, HD),
+    ):
+        left = np.asarray(shown_rgb[:, 60:-60, 1]).astype(float).std(axis=1)
+        top, middle, bottom = left[:90].mean(), left[150:180].mean(), left[-10:].mean()
+        assert top < 2 and 2 * top < middle < 0.5 * bottom and bottom > 40
+    even = Blurred(0.6).behind(room_rgb, nobody)
+    assert np.abs(even[:90].astype(int) - background.behind(room_rgb, nobody)[:90]).max() <= 1
+    slight = Blurred(0.6, 1e-6).behind(room_rgb, nobody)
+    assert np.abs(even.astype(int) - slight).max() <= 1  # the two ways of averaging are one
+
+
 @pytest.mark.parametrize("strength", [0.05, 0.5, 1.0])
 def test_no_glow_of_the_person_is_in_the_blurred_room(strength: float) -> None:
     picture_rgb = np.full((200, 300, 3), 40, np.uint8)
     alpha = np.zeros((200, 300), np.uint8)
     picture_rgb[50:, 100:200], alpha[50:, 100:200] = 255, 255
-    assert Blurred(strength).behind(picture_rgb, alpha)[alpha == 0].max() <= 42
+    for falloff in (0.0, 1.0):
+        assert Blurred(strength, falloff).behind(picture_rgb, alpha)[alpha == 0].max() <= 42
     planes = planes_of_rgb(picture_rgb, HD)
     shown = rgb_of_planes(Blurred(strength).behind_planes(planes, alpha, HD, 0.0), HD)
     assert shown[alpha == 0].max() <= 43

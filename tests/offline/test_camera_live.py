@@ -12,15 +12,18 @@ import cv2
 import numpy as np
 import pytest
 
+from background_filter.filters.cli.bench_attention import standing
+from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
+from background_filter.filters.engine.closer import Answer
 from background_filter.filters.engine.network import InferenceError, Network
-from background_filter.filters.engine.pipeline import Segmented
 from background_filter.filters.obs.settings import DEFAULTS, FilterSettings
 from background_filter.filters.offline import camera
 from background_filter.filters.offline.backgrounds import Background, Blurred, Still
 from background_filter.filters.offline.camera import LiveFilter, Look
 from background_filter.filters.offline.capture import CameraFrame, Newest
-from background_filter.filters.offline.compose import over
 from background_filter.filters.offline.person import PersonFinder
+from background_filter.filters.offline.picture_files import Read
+from background_filter.filters.offline.pictures import Wanted, finish
 from background_filter.tests.offline.clips import Picture, portrait_frames
 
 SIZE = 320, 180
@@ -48,13 +51,13 @@ class Interrupted:
         self.goes, self.fails = threading.Event(), False
         self.goes.set()
 
-    def segmented(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Segmented:
+    def answer(self, picture_rgb: Picture, time_ns: int, ahead_ms: float = 0.0) -> Answer:
         """As ``PersonFinder``."""
         self.goes.wait(30)
         if self.fails:
             raise InferenceError("the device was removed")
         self._finder.settings = self.settings
-        return self._finder.segmented(picture_rgb, time_ns, ahead_ms)
+        return self._finder.answer(picture_rgb, time_ns, ahead_ms)
 
 
 class Live:
@@ -130,14 +133,31 @@ def is_green_behind(picture: Picture) -> bool:
     return bool((picture[:40, -20:] == GREEN).all()) and not is_black(picture)
 
 
-def test_each_picture_is_the_one_that_video_makes_of_its_frame(start: Start, network: Network) -> None:
-    live, finder = start(), PersonFinder(network, DEFAULTS)
+@pytest.mark.parametrize("own_colours", [False, True])
+def test_each_picture_is_the_one_that_image_makes_of_its_frame(
+    start: Start, network: Network, own_colours: bool
+) -> None:
+    live, finder = start(despill=own_colours), PersonFinder(network, DEFAULTS)
     for frame_rgb in portrait_frames(6):
         frame = CameraFrame(frame_rgb, time.monotonic_ns())
         alpha = finder.alpha(frame_rgb, frame.capture_ns)
-        wanted = over(frame_rgb.copy(), alpha, Still(GREEN).behind(frame_rgb, alpha))
+        kept = Wanted(dataclasses.replace(DEFAULTS, despill=own_colours), Still(GREEN))
+        wanted = finish(Read(frame_rgb.copy(), None), alpha, kept)
         live.filter.put(frame)
         live.wait_for(lambda shown, wanted=wanted: np.array_equal(shown, wanted))  # type: ignore[misc]
+
+
+def test_a_small_person_is_looked_at_closer_if_wanted(start: Start, network: Network) -> None:
+    frame_bgr, _ = standing(*portrait(), drawn_room((640, 360))).frame(1 / 3, 0.6, 1)
+    frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    wanted = dataclasses.replace(DEFAULTS, attention=True)
+    finder = PersonFinder(network, wanted)
+    alpha = [finder.alpha(frame_rgb, number * 10**8) for number in range(40)][-1]
+    assert np.abs(alpha.astype(int) - PersonFinder(network, DEFAULTS).alpha(frame_rgb, 0)).max() > 50
+    expected = finish(Read(frame_rgb.copy(), None), alpha, Wanted(wanted, Still(GREEN)))
+    live = start(attention=True)
+    live.feed([frame_rgb])
+    live.wait_for(lambda shown: np.array_equal(shown, expected))
 
 
 def test_before_the_first_mask_and_while_the_engine_hangs_nothing_is_shown(start: Start) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from background_filter.filters.cli import docs_without_obs
 from background_filter.filters.cli.bench_attention import standing
 from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
 from background_filter.filters.cli.bench_picture_metrics import intersection_over_union
 from background_filter.filters.engine.network import Network
 from background_filter.filters.obs.settings import DEFAULTS
-from background_filter.filters.offline.attentive import AttentivePersonFinder
 from background_filter.filters.offline.person import PersonFinder
 from background_filter.filters.offline.pictures import THUMBNAIL_PX
 from background_filter.tests.offline.clips import PORTRAIT, Picture, portrait_rgb
@@ -213,15 +213,30 @@ def test_a_small_person_is_looked_at_closer_if_wanted(network: Network) -> None:
     frame_rgb = np.asarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB), np.uint8)
     fits = []
     for attention in (False, True):
-        finder = AttentivePersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
+        finder = PersonFinder(network, dataclasses.replace(DEFAULTS, attention=attention))
         alpha = finder.alpha_of_still(frame_rgb)
         fits.append(intersection_over_union(np.divide(alpha, 255, dtype=np.float32), truth))
     assert fits[0] < fits[1] > 0.95
     inverted = dataclasses.replace(DEFAULTS, attention=True, invert=True)
-    assert np.array_equal(255 - AttentivePersonFinder(network, inverted).alpha_of_still(frame_rgb), alpha)
+    assert np.array_equal(255 - PersonFinder(network, inverted).alpha_of_still(frame_rgb), alpha)
 
 
 def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(network: Network) -> None:
     wanted = dataclasses.replace(DEFAULTS, attention=True)
-    closer = AttentivePersonFinder(network, wanted).alpha_of_still(portrait_rgb())
+    closer = PersonFinder(network, wanted).alpha_of_still(portrait_rgb())
     assert np.array_equal(closer, PersonFinder(network, DEFAULTS).alpha(portrait_rgb(), 0))
+
+
+def test_the_picture_on_the_page_is_made_by_a_command(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docs_without_obs, "PICTURE", tmp_path / "page.png")
+    assert command("docs", "--without-obs-picture") == 0
+    strip = read(tmp_path / "page.png")
+    assert strip.shape == (180, 4 * 320 + 3 * docs_without_obs.GAP_PX, 3)
+    portrait, on_nothing, mask, before_blur = (strip[:, left : left + 320].astype(int) for left in range(0, 1298, 326))
+    assert np.abs(portrait - cv2.resize(portrait_rgb()[:288], (320, 180), interpolation=cv2.INTER_AREA)).max() <= 1
+    is_person, is_room = (mask == 255).all(axis=2), (mask == 0).all(axis=2)
+    assert is_person.mean() > 0.1 and is_room.mean() > 0.3
+    assert np.isin(on_nothing[is_room], (190, 230)).mean() > 0.99
+    assert np.abs(before_blur - portrait)[is_person].mean() < 2 < np.abs(before_blur - portrait)[is_room].mean()
