@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,7 +51,7 @@ class Refiner:
         For sharp edges alpha may be ``halved``. See ``Finisher`` for what comes out.
         """
         if wanted.no_specks:
-            alpha = self._specks.remove(alpha)
+            alpha = self._without_specks(alpha, frame_rgba)
         movement = None
         if wanted.ahead_ms:
             movement = self._foresight.movement(alpha, frame_rgba, time_ns, wanted.ahead_ms)
@@ -59,6 +60,16 @@ class Refiner:
             alpha = halved(alpha)
         self.alpha = self._temporal.smooth(alpha, small_rgba, time_ns, wanted.smoothing)
         return self._finisher.finish(self.alpha, small_rgba, wanted, movement)
+
+    def _without_specks(self, alpha: NDArray[np.uint8], frame_rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Alpha in its size, without specks; these are looked for at the frame's size always."""
+        whole = alpha
+        if alpha.shape != frame_rgba.shape[:2]:
+            whole = np.asarray(cv2.resize(alpha, frame_rgba.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        clean = self._specks.remove(whole)
+        if clean is whole:
+            return alpha
+        return clean if alpha.shape == clean.shape else halved(clean)
 
 
 class Finisher:

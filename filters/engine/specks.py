@@ -31,7 +31,7 @@ class SpeckRemover:
         self._before: Byte | None = None
 
     def remove(self, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The HxW uint8 mask without small islands (set to 0) and small holes (set to 255)."""
+        """The HxW uint8 mask without small islands (set to 0) and small holes (set to what is around them)."""
         before = self._before if self._before is not None and self._before.shape == alpha.shape else None
         solid = touching(alpha)
         parts = find_parts(solid)
@@ -40,10 +40,10 @@ class SpeckRemover:
         if small:
             alpha = alpha.copy()
             for part in small:
-                # A hole is closed with its soft rim.
-                thickness = RIM_PX if part.is_hole else 1
-                for width in (cv2.FILLED, thickness):
-                    cv2.drawContours(alpha, [part.contour], 0, 255.0 * part.is_hole, width)
+                if part.is_hole:
+                    close(alpha, part)
+                else:
+                    draw(alpha, part, 0, 1)
             solid = touching(alpha)
         self._before = solid
         return alpha
@@ -56,6 +56,28 @@ class Part(NamedTuple):
     contour: NDArray[np.int32]
     area_px: float
     is_hole: bool
+
+
+def close(alpha: Byte, hole: Part) -> None:
+    """Fill a hole and its soft rim with what is around: in her that is 255, in a haze as much as the haze."""
+    left, top, width, height = cv2.boundingRect(hole.contour)
+    margin = 2 * RIM_PX
+    rows, columns = (
+        slice(max(top - margin, 0), top + height + margin),
+        slice(max(left - margin, 0), left + width + margin),
+    )
+    filled, around = (np.zeros_like(alpha) for _ in range(2))
+    draw(filled, hole, 1, RIM_PX)
+    draw(around, hole, 1, margin)
+    part = alpha[rows, columns]
+    inside = filled[rows, columns] > 0
+    part[inside] = np.median(part[(around[rows, columns] > 0) & ~inside])
+
+
+def draw(picture: Byte, part: Part, value: int, thickness_px: int) -> None:
+    """Draw all of a part, its contour included, which is so thick."""
+    for thickness in (cv2.FILLED, thickness_px):
+        cv2.drawContours(picture, [part.contour], 0, value, thickness)
 
 
 def touching(alpha: Byte) -> Byte:

@@ -35,6 +35,12 @@ def test_an_island_goes_with_its_soft_rim_and_a_hole_closes() -> None:
     assert (clean == spotted)[rest].all()
 
 
+def test_a_hole_in_a_haze_becomes_haze() -> None:
+    hazy = with_blob(with_blob(person(), (220, 60), 24, 90), (220, 60), 2, 20)
+    clean = SpeckRemover().remove(hazy)
+    assert (clean[30:90, 190:250].max(), clean[60, 220]) == (90, 90)
+
+
 @pytest.mark.parametrize("radius", [7, 9])
 def test_a_raised_hand_that_hangs_on_nothing_appears_in_its_first_mask(radius: int) -> None:
     remover = SpeckRemover()

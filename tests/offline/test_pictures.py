@@ -222,9 +222,12 @@ def test_a_small_person_is_looked_at_closer_if_wanted(network: Network) -> None:
 
 
 def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(network: Network) -> None:
-    wanted = dataclasses.replace(DEFAULTS, attention=True)
+    settings = dataclasses.replace(DEFAULTS, remove_specks=False)  # which decides by a pixel whether a thing is small
+    wanted = dataclasses.replace(settings, attention=True)
     closer = PersonFinder(network, wanted).alpha_of_still(portrait_rgb())
-    assert np.array_equal(closer, PersonFinder(network, DEFAULTS).alpha(portrait_rgb(), 0))
+    plain = PersonFinder(network, settings).alpha(portrait_rgb(), 0)
+    difference = np.abs(closer.astype(int) - plain)  # not 0: looking closer takes the mask at twice the size
+    assert difference.max() <= 8 and difference.mean() < 0.1
 
 
 def test_the_picture_on_the_page_is_made_by_a_command(
