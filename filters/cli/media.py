@@ -39,8 +39,6 @@ VIDEO = (
 )
 # In files nothing is late, and there is no picture without a mask.
 ONLY_LIVE = frozenset(("timing", "without_mask"))
-# ``image`` says it in its own words, and videos are looked at as a whole.
-NOT_OF_VIDEOS = frozenset(("attention",))
 ALSO_CALLED = {"preview_mask": ["--mask"]}
 COLOURS = {
     "black": "000000", "white": "ffffff", "grey": "808080", "gray": "808080",
@@ -53,12 +51,6 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="IN... [OUT]: pictures, folders, then OUT")
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="also a picture of all results, small")
     add_common_arguments(parser)
-    parser.add_argument(
-        "--attention",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="look a second time, closer, where people are small (off)",
-    )
 
 
 def add_video_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +69,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, is_live: bool = False)
         parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help="where the network runs (%(default)s)")
     group = parser.add_argument_group("the filter's settings", "named and meant as in its dialog, see docs/settings.md")
-    left_out = frozenset[str]() if is_live else ONLY_LIVE | NOT_OF_VIDEOS
+    left_out = frozenset[str]() if is_live else ONLY_LIVE
     for setting in SETTINGS:
         if setting.key not in left_out:
             add_setting(group, setting, ["-b"] if is_live and setting.key == "background" else [])

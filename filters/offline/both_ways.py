@@ -32,6 +32,7 @@ class _Waiting(Generic[T]):
 
     item: T
     time_ns: int
+    place: object
     alpha: Float
     luma: Float
     total: Float
@@ -49,16 +50,22 @@ class BothWays(Generic[T]):
         self._reach = REACH if smoothing > 0 else 0
         self._waiting: collections.deque[_Waiting[T]] = collections.deque()
 
-    def push(self, item: T, alpha: Byte, frame_rgba: NDArray[Any], time_ns: int) -> Iterator[tuple[T, Byte]]:
-        """Take the next mask, HxW uint8, with its frame HxWx4 uint8; gives those that are finished."""
+    def push(
+        self, item: T, alpha: Byte, frame_rgba: NDArray[Any], time_ns: int, place: object = None
+    ) -> Iterator[tuple[T, Byte]]:
+        """Take the next mask, HxW uint8, with its frame HxWx4 uint8; gives those that are finished.
+
+        Only masks of the same ``place``, which is where in the picture they lie, take part in each other.
+        """
         if not self._reach:
             yield item, alpha
             return
         own = alpha.astype(np.float32)
         luma = blurred_luma(halved(frame_rgba))
-        new = _Waiting(item, time_ns, own, luma, own.copy(), np.ones_like(own))
+        new = _Waiting(item, time_ns, place, own, luma, own.copy(), np.ones_like(own))
         for distance, old in enumerate(reversed(self._waiting), 1):
-            if 0 <= time_ns - old.time_ns <= MAX_GAP_S * 1e9 and old.alpha.shape == own.shape:
+            is_near = 0 <= time_ns - old.time_ns <= MAX_GAP_S * 1e9 and old.place == place
+            if is_near and old.alpha.shape == own.shape:
                 self._mix(old, new, self._kept**distance)
         self._waiting.append(new)
         if len(self._waiting) > self._reach:

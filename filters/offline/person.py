@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from ..bridge.region import WHOLE, Region
 from ..engine.closer import Answer, AttentiveSegmenter, Closer
 from ..engine.network import Network
-from ..engine.pipeline import Segmenter
 from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
 from .both_ways import BothWays
 from .compose import Alpha, Picture, alpha_of, in_depth
-from .planes import Colours, small_rgb
+from .planes import Colours, Planes, part_of, small_rgb
 
 if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
     from .reading import Frame
 
+Byte = NDArray[np.uint8]
 Mask = NDArray[Any]  # as of ``Segmenter.segment``: alpha h x w uint8, or factors float16 h x w x 4
 
 LOOKS = 4  # closer looks at one picture, each at the region that the one before asked for
@@ -74,11 +74,20 @@ class PersonFinder:
         return alpha_within(answer.region, answer.segmented.mask, picture_rgb, self.settings)
 
 
+class Found(NamedTuple):
+    """A video's frame with its mask, and the region of the frame that the mask covers: beyond it is nobody."""
+
+    frame: Frame
+    mask: Mask
+    region: Region
+
+
 class ClipPersonFinder:
     """Finds the person in a video, frame by frame, knowing what follows. For one thread.
 
     What it remembers of earlier frames begins anew at each `STRETCH`, after a few frames to warm up, and smoothing
-    reaches over a few frames only: so the mask of a frame does not depend on where a run began.
+    reaches over a few frames only: so the mask of a frame does not depend on where a run began. Looking closer at small
+    people remembers all the way: then a run has to begin with the first frame.
     """
 
     def __init__(
@@ -87,45 +96,55 @@ class ClipPersonFinder:
         """Frames before the ``first`` only warm up; masks of those before ``first_given`` only smooth others."""
         self._network, self._settings, self._colours = network, settings, colours
         self._first, self._first_given = first, first_given
-        self._segmenter = Segmenter(network)
-        self._before: collections.deque[tuple[NDArray[np.uint8], int]] = collections.deque(maxlen=WARM_UP)
-        self._smoother: BothWays[tuple[Frame, NDArray[np.uint8]]] = BothWays(settings.smoothing)
+        self._segmenter = AttentiveSegmenter(network)
+        self._wanted_region = WHOLE
+        self._before: collections.deque[tuple[Byte, int]] = collections.deque(maxlen=WARM_UP)
+        self._smoother: BothWays[tuple[Frame, Byte, Region]] = BothWays(settings.smoothing)
         self._refiner = Refiner()
 
-    def push(self, frame: Frame, time_ns: int) -> Iterator[tuple[Frame, Mask]]:
+    def push(self, frame: Frame, time_ns: int) -> Iterator[Found]:
         """Take the next frame; gives those that are finished, with the masks that ``alpha_of_planes`` takes.
 
         Raises InferenceError.
         """
-        small = small_rgb(frame.planes, self._colours, self._network.width, self._network.height)
-        frame_rgba = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
+        frame_rgba = self._small(frame.planes)
         if frame.number >= self._first:
-            raw = self._raw(frame.number, frame_rgba, time_ns)
-            yield from self._given(self._smoother.push((frame, frame_rgba), raw, frame_rgba, time_ns))
+            closer = None
+            if not self._wanted_region.is_whole:
+                closer = Closer(self._wanted_region, self._small(part_of(frame.planes, self._wanted_region)))
+            answer = self._answer(frame.number, frame_rgba, time_ns, closer)
+            seen_rgba = closer.frame_rgba if closer and not answer.region.is_whole else frame_rgba
+            raw, item = np.array(answer.segmented.mask, np.uint8), (frame, seen_rgba, answer.region)
+            yield from self._given(self._smoother.push(item, raw, seen_rgba, time_ns, answer.region))
         self._before.append((frame_rgba, time_ns))
 
-    def flush(self) -> Iterator[tuple[Frame, Mask]]:
+    def flush(self) -> Iterator[Found]:
         """The last frames, at the end of the video."""
         yield from self._given(self._smoother.flush())
 
-    def _raw(self, number: int, frame_rgba: NDArray[np.uint8], time_ns: int) -> NDArray[np.uint8]:
-        """The network's mask without specks, h x w uint8."""
-        wanted = Refinement(no_specks=self._settings.remove_specks)
-        if number % STRETCH == 0:
-            self._segmenter = Segmenter(self._network)
-            for before_rgba, before_ns in self._before:
-                self._segmenter.segment(before_rgba, before_ns, wanted)
-        return np.array(self._segmenter.segment(frame_rgba, time_ns, wanted).mask, np.uint8)
+    def _small(self, planes: Planes) -> Byte:
+        """A picture as a frame of the network's input size, h x w x 4."""
+        small = small_rgb(planes, self._colours, self._network.width, self._network.height)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
 
-    def _given(
-        self, smoothed: Iterator[tuple[tuple[Frame, NDArray[np.uint8]], NDArray[np.uint8]]]
-    ) -> Iterator[tuple[Frame, Mask]]:
+    def _answer(self, number: int, frame_rgba: Byte, time_ns: int, closer: Closer | None) -> Answer:
+        """The network's mask without specks, h x w uint8, and the region to be looked at in the next frame."""
+        wanted, attend = Refinement(no_specks=self._settings.remove_specks), self._settings.attention
+        if number % STRETCH == 0 and not attend:
+            self._segmenter = AttentiveSegmenter(self._network)
+            for before_rgba, before_ns in self._before:
+                self._segmenter.segment(before_rgba, before_ns, wanted, attend)
+        answer = self._segmenter.segment(frame_rgba, time_ns, wanted, attend, closer)
+        self._wanted_region = answer.wanted
+        return answer
+
+    def _given(self, smoothed: Iterator[tuple[tuple[Frame, Byte, Region], Byte]]) -> Iterator[Found]:
         """The smoothed masks, h x w uint8, refined, in memory of their own."""
-        for (frame, frame_rgba), alpha in smoothed:
+        for (frame, seen_rgba, region), alpha in smoothed:
             if frame.number < self._first_given:
                 continue
             wanted = refinement(self._settings)._replace(smoothing=0.0, no_specks=False)
-            yield frame, self._refiner.refine(alpha, frame_rgba, 0, wanted).copy()
+            yield Found(frame, self._refiner.refine(alpha, seen_rgba, 0, wanted).copy(), region)
 
 
 def alpha_within(region: Region, mask: Mask, picture_rgb: Picture, settings: FilterSettings) -> Alpha:

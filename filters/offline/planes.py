@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bridge.region import WHOLE, Region
 from ..obs.settings import FilterSettings
 from .compose import Alpha, Picture, Plane, linear, planes_of, row_weights, shaped, srgb, widened_to
 
@@ -99,9 +100,29 @@ def shrunk(plane: Byte, width: int, height: int) -> Byte:
     return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def alpha_of_planes(mask: NDArray[Any], frame: Planes, colours: Colours, settings: FilterSettings) -> Alpha:
-    """As ``compose.alpha_of``, for a frame in planes."""
-    return shaped(drawn(planes_of(mask), frame, colours, settings.ramp()), settings)
+def alpha_of_planes(
+    mask: NDArray[Any], frame: Planes, colours: Colours, settings: FilterSettings, region: Region = WHOLE
+) -> Alpha:
+    """As ``compose.alpha_of``, for a frame in planes; beyond the region that the mask covers is nobody."""
+    if region.is_whole:
+        return shaped(drawn(planes_of(mask), frame, colours, settings.ramp()), settings)
+    alpha = np.zeros_like(frame.y)
+    alpha[pixels(region, frame)] = drawn(planes_of(mask), part_of(frame, region), colours, settings.ramp())
+    return shaped(alpha, settings)
+
+
+def pixels(region: Region, frame: Planes) -> tuple[slice, slice]:
+    """The rows and columns of a frame that a region spans, even numbers."""
+    height, width = (side // 2 for side in frame.y.shape)
+    rows = slice(2 * round(region.top * height), 2 * round((region.top + region.side) * height))
+    return rows, slice(2 * round(region.left * width), 2 * round((region.left + region.side) * width))
+
+
+def part_of(frame: Planes, region: Region) -> Planes:
+    """What a region shows, in the frame's own memory."""
+    rows, columns = pixels(region, frame)
+    half = slice(rows.start // 2, rows.stop // 2), slice(columns.start // 2, columns.stop // 2)
+    return Planes(frame.y[rows, columns], frame.u[half], frame.v[half])
 
 
 def drawn(planes: list[Plane], frame: Planes, colours: Colours, ramp: tuple[float, float]) -> Alpha:

@@ -22,7 +22,7 @@ from ..obs.compose import wants_despill
 from .compose import Alpha
 from .despill import despill_planes
 from .files import MediaError
-from .person import STRETCH, WARM_UP, ClipPersonFinder, Mask
+from .person import STRETCH, WARM_UP, ClipPersonFinder, Found
 from .pictures import Wanted
 from .planes import alpha_of_planes, blacked_out, grey, over_planes
 from .reading import Frame, Mark, VideoReader, said
@@ -131,8 +131,8 @@ def composed(
 ) -> Iterator[Made]:
     """The frames as they are to be written, from the first that is missing on. Fills ``marks`` for each stretch."""
     with contextlib.closing(through(masked(reader, network, wanted, stretches, marks, stop), stop)) as items:
-        for frame, mask in items:
-            alpha = alpha_of_planes(mask, frame.planes, reader.colours, wanted.settings)
+        for frame, mask, region in items:
+            alpha = alpha_of_planes(mask, frame.planes, reader.colours, wanted.settings, region)
             yield finish(frame, alpha, wanted, reader)
 
 
@@ -143,19 +143,20 @@ def masked(
     stretches: Stretches,
     marks: dict[int, Mark],
     stop: threading.Event,
-) -> Iterator[tuple[Frame, Mask]]:
-    """The frames with their masks, small still."""
-    first = stretches.done * STRETCH
-    finder = ClipPersonFinder(network, wanted.settings, reader.colours, stretches.first_needed(), first)
-    with contextlib.closing(through(marked(reader, stretches, marks), stop)) as frames:
+) -> Iterator[Found]:
+    """The frames with their masks, small still. Looking closer at small people begins with the first always."""
+    attend = wanted.settings.attention
+    start, needed = (None, 0) if attend else (stretches.start(), stretches.first_needed())
+    finder = ClipPersonFinder(network, wanted.settings, reader.colours, needed, stretches.done * STRETCH)
+    with contextlib.closing(through(marked(reader, start, marks), stop)) as frames:
         for frame in frames:
             yield from finder.push(frame, int(frame.pts * reader.time_base * 10**9))
         yield from finder.flush()
 
 
-def marked(reader: VideoReader, stretches: Stretches, marks: dict[int, Mark]) -> Iterator[Frame]:
-    """The frames that are needed."""
-    for frame in reader.frames(stretches.start()):
+def marked(reader: VideoReader, start: Mark | None, marks: dict[int, Mark]) -> Iterator[Frame]:
+    """The frames from a mark on (None: all)."""
+    for frame in reader.frames(start):
         stretch = (frame.number + WARM_UP) // STRETCH
         if frame.number == lead_number(stretch):
             marks[stretch] = reader.mark(frame)

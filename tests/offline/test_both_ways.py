@@ -81,8 +81,8 @@ def test_a_real_person_flickers_less_than_live(network: Network, shared_folder: 
             time_ns = int(frame.pts * reader.time_base * 10**9)
             past = live.alpha(rgb_of_planes(frame.planes, reader.colours), time_ns)
             both_ways = [
-                (shown, alpha_of_planes(mask, shown.planes, reader.colours, DEFAULTS))
-                for shown, mask in both.push(frame, time_ns)
+                (found.frame, alpha_of_planes(found.mask, found.frame.planes, reader.colours, DEFAULTS))
+                for found in both.push(frame, time_ns)
             ]
             for name, given in (("live", [(frame, past)]), ("both", both_ways)):
                 for shown, alpha in given:

@@ -11,8 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from background_filter.filters.cli.bench_attention import standing, walking
+from background_filter.filters.cli.bench_picture_clip import drawn_room, portrait
+from background_filter.filters.cli.bench_picture_metrics import intersection_over_union
 from background_filter.filters.offline import stretches
 from background_filter.filters.offline.person import STRETCH
 from background_filter.filters.offline.reading import Mark, VideoReader
@@ -172,3 +176,27 @@ def test_reading_begins_at_any_frame(tmp_path: Path, number: int) -> None:
             for frame in again:
                 assert frame.pts == marks[frame.number].pts
                 assert (frame.planes.y == planes[frame.number].y).all()
+
+
+def test_a_small_person_is_looked_at_closer_and_it_goes_on_all_the_same(command: Command, tmp_path: Path) -> None:
+    walk = list(walking(standing(*portrait(), drawn_room((480, 270))), FRAMES))
+    source = write_clip(tmp_path / "walk.mp4", [np.asarray(bgr[:, :, ::-1], np.uint8) for bgr, _ in walk])
+    masks = {}
+    for attention in ("--no-attention", "--attention"):
+        target = tmp_path / f"{attention}.mp4"
+        assert command("video", source, target, "--mask", attention) == 0
+        masks[attention] = read_clip(target).frames
+    fits = {
+        attention: np.array([
+            intersection_over_union(np.divide(shown[:, :, 0], 255, dtype=np.float32), truth)
+            for shown, (_, truth) in zip(frames, walk, strict=True)
+        ])
+        for attention, frames in masks.items()
+    }  # fmt: skip
+    far_away = slice(FRAMES * 2 // 5, FRAMES * 3 // 5)  # the first look at somebody so small finds only a part
+    assert fits["--attention"][far_away].min() > 0.85 > fits["--no-attention"][far_away].mean() + 0.1
+    assert fits["--attention"][: FRAMES // 8].min() > 0.9
+    target = tmp_path / "again.mp4"
+    broken_off(target, signal.SIGKILL, source, target, "--mask", "--attention")
+    assert command("video", source, target, "--mask", "--attention") == 0
+    assert_same(tmp_path / "--attention.mp4", target)
