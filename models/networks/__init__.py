@@ -50,7 +50,7 @@ U2NET_LIGHT = {"outer": (64,) * 6, "middle": (16,) * 6, "decoder_outer": (64,) *
 NETWORKS: dict[str, Architecture] = {
     "person_unet_fast": Architecture(
         "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net for the CPU, smallest",
-        {"channels": (16, 32, 32, 64), "dilations": (1, 2, 4, 8), "eighth_blocks": 2, "deep_stem": False},
+        {"channels": (16, 32, 32, 80), "dilations": (1, 2, 4, 8), "eighth_blocks": 2, "deep_stem": False},
     ),
     "person_unet_quality": Architecture(
         "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net for the CPU, better",

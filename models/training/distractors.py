@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .pictures import Alpha, Picture
 
 SKIN_BGR = ((180, 205, 235), (120, 160, 210), (70, 100, 150), (40, 60, 90))
-TURNED_SHARE = 0.4
+TURNED_SHARE = 0.6
 Values = NDArray[np.float32]
 
 

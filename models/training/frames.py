@@ -38,7 +38,7 @@ PLAIN_SHARE, SURROUNDINGS_SHARE = 0.1, 0.45
 EMPTY_ALPHA = 1.5  # mean alpha (0..255) up to which a window counts as empty
 DISTRACTOR_SHARE = 0.25
 # How many real pictures get things pasted behind the people in them, and how many a print on their clothes.
-BEHIND_SHARE, PRINT_SHARE = 0.3, 0.07
+BEHIND_SHARE, PRINT_SHARE = 0.45, 0.07
 # How many composites add their people to those of a real picture.
 AMONG_OTHERS_SHARE = 0.3
 

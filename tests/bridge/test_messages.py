@@ -11,7 +11,7 @@ from background_filter.filters.bridge.messages import MAX_LINE, WAKE, decode, en
 from background_filter.filters.bridge.problems import BridgeError, Problem
 
 NAME = "obs-background-filter-1-0123456789abcdef"
-MODEL = {"model": "person_unet_256x144", "device": "auto"}
+MODEL = {"model": "person_fast_256x144", "device": "auto"}
 GOOD: list[dict[str, object]] = [
     {"op": "open", "stream": 1, "segment": NAME, **MODEL},
     {"op": "model", "stream": 2, "model": "file:/home/zoë/mein modell.onnx", "device": "openvino"},
@@ -31,9 +31,9 @@ GOOD: list[dict[str, object]] = [
         "stream": 0,
         "problem": {"code": "device.unavailable", "device": "cuda", "reason": "none"},
     },
-    {"event": "loading", "stream": 1, "model": "auto:person_unet_256x144", "step": "warming"},
+    {"event": "loading", "stream": 1, "model": "auto:person_fast_256x144", "step": "warming"},
     {"event": "guesses", "sha256": "ab" * 32, "guesses": [["size", "256x144", "graph"]]},
-    {"event": "suggestion", "model": "person_unet_256x144", "fps": 60},
+    {"event": "suggestion", "model": "person_fast_256x144", "fps": 60},
     {"event": "log", "level": "info", "text": "zwei\nZeilen"},
 ]
 JSON = st.recursive(

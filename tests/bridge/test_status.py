@@ -21,7 +21,7 @@ FULL = Status(
     1.5,
     0.5,
     2.5,
-    "person_unet_256x144",
+    "person_fast_256x144",
     "cpu",
     Problem("model.digest_mismatch", {"file": "x.onnx", "expected": "ab", "found": "cd"}),
 )

@@ -136,7 +136,7 @@ def test_a_small_person_is_found_though_the_whole_frames_mask_misses_her(network
         with_it.append(iou(drawn(answer), truth))
         without.append(iou(drawn(Answer(alone, WHOLE, WHOLE)), truth))
     assert min(with_it[40:]) > 0.8 and np.mean(with_it[40:]) > 0.9
-    assert np.mean(with_it[40:]) > np.mean(without[40:]) + 0.05
+    assert np.mean(with_it[40:]) > np.mean(without[40:]) + (0.3 if height < 0.2 else 0.01)
 
 
 def test_she_walks_away_and_back_without_a_gap_or_a_jump(network: Network) -> None:

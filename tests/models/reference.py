@@ -78,7 +78,7 @@ SHARED = [
 ]  # fmt: skip
 SHIPPED = [
     Reference(f"person_{name}_256x144", 256, 144, lambda p: nchw(p / 255), lambda o: o[0][0, 0])
-    for name in ("fast", "quality", "unet")
+    for name in ("fast", "quality")
 ]
 
 

