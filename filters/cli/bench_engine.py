@@ -184,7 +184,7 @@ def measure_engine(python: Path) -> tuple[Section, dict[str, str]]:
     ]
     note = (
         "A real engine process, started and fed as OBS does it (same code, same segment, default settings, sharp edges "
-        "and smoothing included), with a moving portrait. A round trip begins before the frame is copied into the "
+        "included), with a moving portrait. A round trip begins before the frame is copied into the "
         "shared memory and ends when its mask has been copied out of it; the wait for OBS's next frame is not in it."
     )
     return Section("Engine", note, figures, [stages(trips)]), found
