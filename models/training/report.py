@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -60,6 +61,11 @@ class Grid:
             table.add_row(*row)
         return table
 
+    def show(self) -> None:
+        """Print it as wide as it must be: what a narrow terminal would cut, a file or a wide one holds."""
+        table = self.rich()
+        Console(width=Console(width=10_000).measure(table).maximum).print(table)
+
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
@@ -82,14 +88,17 @@ def quality_grid(results: Results, condition: str) -> Grid:
     header = ["network", *(f"{each} {heading}" for each in sets for _, heading, *_ in MEASURES)]
     rows = []
     for network in results.networks:
-        cells = [_figure(network.sets[each][condition], measure) for each in sets for measure in MEASURES]
-        rows.append([network.name, *cells])
+        cells = [quality_cells(network.sets[each][condition]) for each in sets]
+        rows.append([network.name, *chain.from_iterable(cells)])
     return Grid(f"Pictures {condition}: person IoU, mean IoU, boundary F at 2 pixels, MAD x 1000", header, rows)
 
 
-def _figure(figures: Mapping[str, float], measure: tuple[str, str, float, int, bool]) -> str:
-    name, _, factor, decimals, _ = measure
-    return f"{figures[name] * factor:.{decimals}f}" if name in figures else "-"
+def quality_cells(figures: Mapping[str, float]) -> list[str]:
+    """What was measured on one set in one light, in the order of `MEASURES`."""
+    return [
+        f"{figures[name] * factor:.{decimals}f}" if name in figures else "-"
+        for name, _, factor, decimals, _ in MEASURES
+    ]
 
 
 def flicker_grid(results: Results) -> Grid:
@@ -305,9 +314,7 @@ def write_tables(results: Results, out: Path) -> None:
     parts = [grid.markdown() for grid in grids(results)]
     write_whole(out / "table.md", "\n".join([*parts, *(f"- {line}" for line in verdicts(results))]).encode() + b"\n")
     for grid in grids(results):
-        # A table as wide as it must be: what a narrow terminal would cut, a file or a wide one holds.
-        table = grid.rich()
-        Console(width=Console(width=10_000).measure(table).maximum).print(table)
+        grid.show()
     for line in verdicts(results):
         print(line)
 
