@@ -18,6 +18,7 @@ STEPS = {
     "run": Step("training.loop", "train a network, or go on with a run"),
     "export": Step("training.export", "make an ONNX file (or TFLite) of a run, in 8 bits if the quality allows it"),
     "evaluate": Step("training.evaluate", "measure networks on pictures with masks: table, plot, contact sheet"),
+    "architectures": Step("training.architectures", "train several networks for the same time, and compare them"),
     "attribution": Step("training.attribution", "list authors, licences and sources of the pictures"),
     "recipe": Step("training.recipe", "all of it, from a collection to the measured ONNX file"),
 }

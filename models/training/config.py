@@ -129,6 +129,9 @@ class OptimiserSection(Section):
 class RunSection(Section):
     """Length (`steps` or `minutes`, one of them), batch over all devices, machine and seed.
 
+    `clock` says what minutes are: those that pass (`wall`), or those that the training process had on processors, all
+    its threads together, whatever else the machine does (`processor`; no graphics card and no `workers` count there).
+
     Every `check_every` steps the averaged weights are measured on at most `held_out` frames, of which `pictures` go to
     TensorBoard. `workers` processes per device make frames; 0 means that the training process makes them itself (what
     happens on a CPU unless told otherwise). `threads` is for the network on a CPU; by default PyTorch chooses.
@@ -136,6 +139,7 @@ class RunSection(Section):
 
     steps: Count | None = None
     minutes: Positive | None = None
+    clock: Literal["wall", "processor"] = "wall"
     batch: Count = 32
     devices: Count = 1
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"

@@ -39,6 +39,7 @@ from .pack import Pack
 from .watch import BEST, LAST, Watch, masks_sheet, table
 
 CHECK_BATCH = 16
+CLOCKS_S: dict[str, Callable[[], float]] = {"wall": time.monotonic, "processor": time.process_time}
 
 
 def learning_rate_factor(progress: float, warmup: float) -> float:
@@ -261,13 +262,14 @@ def train_on(run: Run, asked: Callable[[], bool], held_out: Batch | None = None,
     """The loop itself, until the end or until some process was `asked` to stop; `held_out`, `watch` are process 0's."""
     settings, fabric = run.config.run, run.fabric
     losses: list[torch.Tensor] = []
-    clock, saved = time.monotonic(), run.seconds
+    clock_s = CLOCKS_S[settings.clock]
+    before_s, saved = clock_s(), run.seconds
     for pictures, targets in frame_loader(run.config, fabric.device, fabric.global_rank, run.step):
         losses.append(run.train_step(pictures, targets))
-        told = fabric.all_reduce(torch.tensor([time.monotonic() - clock, float(asked())]))
+        told = fabric.all_reduce(torch.tensor([clock_s() - before_s, float(asked())]))
         assert isinstance(told, torch.Tensor)
         elapsed, asking = told.tolist()
-        clock, run.seconds = time.monotonic(), run.seconds + elapsed
+        before_s, run.seconds = clock_s(), run.seconds + elapsed
         finished = run.progress() >= 1
         checking = finished or run.step % settings.check_every == 0
         if watch and held_out:

@@ -56,8 +56,8 @@ def prepare(options: argparse.Namespace) -> tuple[Path, Path]:
     return labelled, packed
 
 
-def train_and_export(path: Path, config: TrainingConfig, changes: list[str]) -> Path:
-    """Train by one TOML file, or go on with that; gives the ONNX file."""
+def train_in_a_process(path: Path, config: TrainingConfig, changes: list[str]) -> None:
+    """Train by one TOML file, or go on with that; CommandError if it ends before its time."""
     resume = ["--resume"] if (config.out / CONFIG).exists() else []
     command = [str(path), *(word for change in changes for word in ("--set", change)), *resume]
     print(f"\n== run {' '.join(command)}", flush=True)
@@ -65,6 +65,11 @@ def train_and_export(path: Path, config: TrainingConfig, changes: list[str]) -> 
     code = wait_for([sys.executable, str(SCRIPT), "train", HERE, "run", *command])
     if code:
         raise CommandError(f"The training by {path} did not succeed. Give the command again to go on.", code)
+
+
+def train_and_export(path: Path, config: TrainingConfig, changes: list[str]) -> Path:
+    """Train by one TOML file, or go on with that; gives the ONNX file."""
+    train_in_a_process(path, config, changes)
     exported = config.out / f"{path.stem}.onnx"
     if not is_done(exported, config.out / BEST):
         call(export, config.out / BEST, "--out", exported, "--sharpen", "--int8", "--pack", config.pack)

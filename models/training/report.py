@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -35,6 +37,16 @@ MEASURES = (
 COMPARED = ("person_iou", "boundary_f", "mad")
 WORST_CASES, TYPICAL_CASES = 6, 4
 CELL_WIDTH, CELL_HEIGHT, CAPTION_HEIGHT = 224, 168, 22
+# In points from a dot, and the side of the name that is there.
+NAME_PLACES = (
+    (5, 3, "left"),
+    (5, -9, "left"),
+    (-5, 3, "right"),
+    (-5, -9, "right"),
+    (0, 9, "center"),
+    (0, -15, "center"),
+)
+DOT_PX = 4
 GREEN_RGB = np.array((0, 177, 64), np.float32)
 
 
@@ -60,6 +72,11 @@ class Grid:
             table.add_row(*row)
         return table
 
+    def show(self) -> None:
+        """Print it as wide as it must be: what a narrow terminal would cut, a file or a wide one holds."""
+        table = self.rich()
+        Console(width=Console(width=10_000).measure(table).maximum).print(table)
+
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
@@ -82,14 +99,17 @@ def quality_grid(results: Results, condition: str) -> Grid:
     header = ["network", *(f"{each} {heading}" for each in sets for _, heading, *_ in MEASURES)]
     rows = []
     for network in results.networks:
-        cells = [_figure(network.sets[each][condition], measure) for each in sets for measure in MEASURES]
-        rows.append([network.name, *cells])
+        cells = [quality_cells(network.sets[each][condition]) for each in sets]
+        rows.append([network.name, *chain.from_iterable(cells)])
     return Grid(f"Pictures {condition}: person IoU, mean IoU, boundary F at 2 pixels, MAD x 1000", header, rows)
 
 
-def _figure(figures: Mapping[str, float], measure: tuple[str, str, float, int, bool]) -> str:
-    name, _, factor, decimals, _ = measure
-    return f"{figures[name] * factor:.{decimals}f}" if name in figures else "-"
+def quality_cells(figures: Mapping[str, float]) -> list[str]:
+    """What was measured on one set in one light, in the order of `MEASURES`."""
+    return [
+        f"{figures[name] * factor:.{decimals}f}" if name in figures else "-"
+        for name, _, factor, decimals, _ in MEASURES
+    ]
 
 
 def flicker_grid(results: Results) -> Grid:
@@ -178,15 +198,29 @@ def plot_quality_against_time(results: Results, path: Path) -> None:
 
 def draw_dots(axes: Axes, dots: Mapping[str, tuple[float, float]], own: Sequence[str]) -> None:
     """A dot with its name at each (time, quality), those of `own` in red; time is logarithmic."""
-    others = [name for name in dots if name not in own]
     for name, place in dots.items():
         axes.plot(*place, "o", color="tab:red" if name in own else "tab:blue")
-        # Two rows of names, as dots of one row often lie side by side.
-        offset = (4, 4) if (own if name in own else others).index(name) % 2 else (4, -10)
-        axes.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=7)
     axes.set_xscale("log")
     axes.margins(x=0.3)
     axes.grid(alpha=0.3)
+    write_names(axes, dots)
+
+
+def write_names(axes: Axes, dots: Mapping[str, tuple[float, float]]) -> None:
+    """Each name beside its dot, at the first of `NAME_PLACES` where it covers no other name and no dot."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # from here on it is known where everything lies
+    centres = axes.transData.transform(list(dots.values()))
+    taken = [Bbox.from_bounds(x - DOT_PX, y - DOT_PX, 2 * DOT_PX, 2 * DOT_PX) for x, y in centres]
+    for name, place in dots.items():
+        label = axes.annotate(name, place, xytext=(0, 0), textcoords="offset points", fontsize=7)
+        for right, up, side in NAME_PLACES:
+            label.set(position=(right, up), ha=side)
+            box = label.get_window_extent()
+            if not box.count_overlaps(taken):
+                break
+        taken.append(box)
 
 
 def plot_sets(results: Results, path: Path) -> None:
@@ -305,9 +339,7 @@ def write_tables(results: Results, out: Path) -> None:
     parts = [grid.markdown() for grid in grids(results)]
     write_whole(out / "table.md", "\n".join([*parts, *(f"- {line}" for line in verdicts(results))]).encode() + b"\n")
     for grid in grids(results):
-        # A table as wide as it must be: what a narrow terminal would cut, a file or a wide one holds.
-        table = grid.rich()
-        Console(width=Console(width=10_000).measure(table).maximum).print(table)
+        grid.show()
     for line in verdicts(results):
         print(line)
 

@@ -15,6 +15,24 @@ if MISSING:
     collect_ignore_glob = ["test_*.py"]
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The trainings that a step starts, run here: another process would import everything anew."""
+    from background_filter.filters.cli.steps import HERE
+    from background_filter.filters.cli.train import run_step
+    from background_filter.models.training import recipe
+
+    commands = []
+
+    def run_here(command: list[str]) -> int:
+        commands.append(command)
+        at = command.index(HERE)
+        return run_step(command[at + 1], command[at + 2 :])
+
+    monkeypatch.setattr(recipe, "wait_for", run_here)
+    return commands
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """The machine may be busy with a training run."""

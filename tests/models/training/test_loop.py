@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from background_filter.models import networks
 from background_filter.models.training import export, loop, manifest, pack
 from background_filter.models.training.checkpoint import read_checkpoint
 from background_filter.models.training.config import read_config
-from background_filter.models.training.feeding import FrameStream
+from background_filter.models.training.feeding import FrameStream, frame_loader
+from background_filter.models.training.frames import Batch
 from background_filter.models.training.loop import learning_rate_factor
 from background_filter.models.training.watch import read_log
 from background_filter.tests.models.training.people import make_folder, step
@@ -175,6 +177,21 @@ def test_minutes_end_a_run(packed: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert step(loop, *words(packed, out, "run.minutes=0.01")) == 0
     assert read_checkpoint(out / "last.pt")["progress"]["seconds"] >= 0.6
+
+
+def test_minutes_of_the_processor_leave_out_what_the_run_waits_for(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_loader(*arguments: Any) -> Iterator[Batch]:
+        for batch in frame_loader(*arguments):
+            time.sleep(0.5)
+            yield batch
+
+    monkeypatch.setattr(loop, "frame_loader", slow_loader)
+    before_s = time.process_time()
+    assert step(loop, *words(packed, tmp_path / "run", "run.clock=processor")) == 0
+    used_s = time.process_time() - before_s
+    assert 0 < read_checkpoint(tmp_path / "run" / "last.pt")["progress"]["seconds"] <= used_s < 4 * 0.5
 
 
 def test_weights_that_are_no_numbers_end_the_run_in_words(packed: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from background_filter.filters.cli.errors import CommandError
-from background_filter.filters.cli.steps import HERE
 from background_filter.filters.cli.train import STEPS, run_step
 from background_filter.models.training import recipe
 from background_filter.models.training.pictures import write_picture
@@ -36,20 +35,6 @@ def make_collection(folder: Path) -> None:
     for name in ("masked/made", "rooms/hall"):
         (folder / "train" / name / "LICENSE.txt").write_text("Licence: CC0-1.0\n")
         (folder / "train" / name / "SOURCE.txt").write_text("From: drawn by a test\n")
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The trainings that the recipe starts, run here: another process would import everything anew."""
-    commands = []
-
-    def run_here(command: list[str]) -> int:
-        commands.append(command)
-        at = command.index(HERE)
-        return run_step(command[at + 1], command[at + 2 :])
-
-    monkeypatch.setattr(recipe, "wait_for", run_here)
-    return commands
 
 
 def test_the_recipe_does_what_is_missing(
