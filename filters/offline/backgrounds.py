@@ -140,8 +140,10 @@ def noise(width: int, height: int) -> Any:
 
 def placed(picture: Picture, width: int, height: int, fit: str, margin: int = 0) -> Picture:
     """A picture HxWx3, or a plane HxW, in ``width`` x ``height``: cut (fill), with a margin of that value (fit) or
-    stretched, as OBS shows it."""
+    stretched, as OBS shows it. One that fits as it is stays itself: not to be written to."""
     rows, columns = picture.shape[:2]
+    if (rows, columns) == (height, width):
+        return picture
     part_x, part_y = Backdrop(0, columns, rows).part(fit, width, height)
     cut_width, cut_height = (max(round(whole * min(part, 1)), 1) for whole, part in ((columns, part_x), (rows, part_y)))
     left, top = (columns - cut_width) // 2, (rows - cut_height) // 2
