@@ -17,8 +17,8 @@ from ..engine.network import Network
 from ..engine.refine import Refinement, Refiner
 from ..obs.settings import FilterSettings
 from .both_ways import BothWays
-from .compose import Alpha, Picture, alpha_of, in_depth
-from .planes import Colours, Planes, part_of, small_rgb
+from .compose import Alpha, Picture, alpha_of, draw_alpha, in_depth, planes_of, shaped
+from .planes import Colours, Planes, part_of, pixels, small_rgb
 
 if TYPE_CHECKING:  # FFmpeg's libraries: pictures do without them
     from .reading import Frame
@@ -63,7 +63,7 @@ class PersonFinder:
         region, network = self._wanted_region, self._segmenter.network
         closer = None
         if not region.is_whole:
-            closer = Closer(region, small_rgba(picture_rgb[pixels(region, picture_rgb)], network))
+            closer = Closer(region, small_rgba(picture_rgb[pixels(region, picture_rgb.shape[:2])], network))
         wanted = refinement(self.settings)._replace(ahead_ms=ahead_ms)
         frame_rgba = small_rgba(picture_rgb, network)
         answer = self._segmenter.segment(frame_rgba, time_ns, wanted, self.settings.attention, closer)
@@ -151,17 +151,10 @@ def alpha_within(region: Region, mask: Mask, picture_rgb: Picture, settings: Fil
     """``alpha_of`` for a mask that covers a region of the picture; beyond it is nobody."""
     if region.is_whole:
         return alpha_of(mask, picture_rgb, settings)
-    covered = pixels(region, picture_rgb)
-    alpha = np.full(picture_rgb.shape[:2], 255 * settings.invert, np.uint8)
-    alpha[covered] = alpha_of(mask, np.ascontiguousarray(picture_rgb[covered]), settings)
-    return alpha
-
-
-def pixels(region: Region, picture: Picture) -> tuple[slice, slice]:
-    """The rows and columns of a picture that a region spans, to the nearest pixel."""
-    height, width = picture.shape[:2]
-    rows = slice(round(region.top * height), round((region.top + region.side) * height))
-    return rows, slice(round(region.left * width), round((region.left + region.side) * width))
+    covered = pixels(region, picture_rgb.shape[:2])
+    alpha = np.zeros(picture_rgb.shape[:2], np.uint8)
+    alpha[covered] = draw_alpha(planes_of(mask), np.ascontiguousarray(picture_rgb[covered]), settings.ramp())
+    return shaped(alpha, settings)
 
 
 def small_rgba(picture_rgb: Picture, network: Network) -> NDArray[np.uint8]:

@@ -107,20 +107,21 @@ def alpha_of_planes(
     if region.is_whole:
         return shaped(drawn(planes_of(mask), frame, colours, settings.ramp()), settings)
     alpha = np.zeros_like(frame.y)
-    alpha[pixels(region, frame)] = drawn(planes_of(mask), part_of(frame, region), colours, settings.ramp())
+    alpha[pixels(region, frame.y.shape, 2)] = drawn(planes_of(mask), part_of(frame, region), colours, settings.ramp())
     return shaped(alpha, settings)
 
 
-def pixels(region: Region, frame: Planes) -> tuple[slice, slice]:
-    """The rows and columns of a frame that a region spans, even numbers."""
-    height, width = (side // 2 for side in frame.y.shape)
-    rows = slice(2 * round(region.top * height), 2 * round((region.top + region.side) * height))
-    return rows, slice(2 * round(region.left * width), 2 * round((region.left + region.side) * width))
+def pixels(region: Region, shape: Sequence[int], step: int = 1) -> tuple[slice, slice]:
+    """The rows and columns of a picture (height, width) that a region spans, to the nearest multiple of ``step``."""
+    height, width = shape
+    ends = (region.top, region.top + region.side, height), (region.left, region.left + region.side, width)
+    rows, columns = (slice(*(step * round(end * size / step) for end in (first, last))) for first, last, size in ends)
+    return rows, columns
 
 
 def part_of(frame: Planes, region: Region) -> Planes:
     """What a region shows, in the frame's own memory."""
-    rows, columns = pixels(region, frame)
+    rows, columns = pixels(region, frame.y.shape, 2)
     half = slice(rows.start // 2, rows.stop // 2), slice(columns.start // 2, columns.stop // 2)
     return Planes(frame.y[rows, columns], frame.u[half], frame.v[half])
 

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from background_filter.filters.bridge.region import Region
 from background_filter.filters.engine.network import Network
 from background_filter.filters.engine.pipeline import Segmenter
 from background_filter.filters.obs.edge import FEATHER_SIGMAS
 from background_filter.filters.obs.settings import DEFAULTS
-from background_filter.filters.offline.compose import alpha_of, over, with_alpha
-from background_filter.filters.offline.person import PersonFinder
+from background_filter.filters.offline.compose import alpha_of, over, shaped, with_alpha
+from background_filter.filters.offline.person import PersonFinder, alpha_within
 from background_filter.tests.obs.support import PLAIN
 from background_filter.tests.obs.test_output import engine_alpha, guided_alpha
 from background_filter.tests.offline.clips import Picture, portrait_rgb
@@ -63,6 +64,19 @@ def test_feather_is_the_shaders_gaussian() -> None:
         expected = np.tensordot(weights / weights.sum(), np.stack(moved), 1)
     settings = dataclasses.replace(AS_THE_NETWORK_SAYS, feather_px=float(feather_px))
     assert np.abs(alpha_of(mask, picture_rgb, settings) - expected).max() <= 1.5
+
+
+def test_a_mask_of_a_part_of_the_picture_grows_and_feathers_beyond_that_part() -> None:
+    """As in OBS, where both work on the whole frame."""
+    mask = np.full((36, 64), 255, np.uint8)
+    picture_rgb = np.zeros((360, 640, 3), np.uint8)
+    drawn = np.zeros((360, 640), np.uint8)
+    drawn[90:270, 160:480] = 255
+    settings = dataclasses.replace(AS_THE_NETWORK_SAYS, grow_px=6.0, feather_px=8.0)
+    for wanted in (settings, dataclasses.replace(settings, invert=True)):
+        alpha = alpha_within(Region(0.25, 0.25, 0.5), mask, picture_rgb, wanted)
+        assert np.array_equal(alpha, shaped(drawn, wanted))
+    assert (shaped(drawn, settings)[:90] > 0).any()
 
 
 def test_sixteen_bits_make_the_same_mask(network: Network) -> None:
