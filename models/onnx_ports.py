@@ -6,8 +6,8 @@ The field numbers are those of onnx.proto.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from .onnx_guard import MAX_FIELDS
 from .refusal import ModelRefused
@@ -35,6 +35,12 @@ class Port(NamedTuple):
     def __str__(self) -> str:
         sides = ", ".join("?" if side is None else str(side) for side in self.shape)
         return f"{self.name} {self.element} [{sides}]"
+
+
+def planes_axis(shape: Sequence[Any]) -> int | None:
+    """The axis of a picture's input that its planes are on, 1 or 3: colours, perhaps a mask. None if that is open."""
+    sides = [(planes, axis) for planes in (3, 4) for axis in (1, 3)] if len(shape) == 4 else []
+    return next((axis for planes, axis in sides if shape[axis] == planes), None)
 
 
 class Ports(NamedTuple):

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession as Session
 
 from ...models.catalog import InputSpec, OutputSpec
+from ...models.onnx_ports import planes_axis
 from ...models.trust import ModelRefused
 from ..bridge.layout import MAX_SIDE_PX
 from ..locale import text
@@ -156,20 +157,17 @@ def layouts_of(shape: list[Any]) -> tuple[str, ...]:
     """The layouts in which an input of this shape can be a picture: three colours, perhaps a mask beside them."""
     if len(shape) != 4 or (isinstance(shape[0], int) and shape[0] != 1):
         return ()
-    for planes in (3, 4):
-        if shape[1] == planes:
-            return ("NCHW",)
-        if shape[3] == planes:
-            return ("NHWC",)
+    axis = planes_axis(shape)
+    if axis is not None:
+        return ("NCHW",) if axis == 1 else ("NHWC",)
     can_be = (("NCHW", shape[1]), ("NHWC", shape[3]))
     return tuple(layout for layout, colours in can_be if not isinstance(colours, int))
 
 
 def planes_in(shape: list[Any]) -> int | None:
     """How many planes a picture of this shape has, 3 or 4; None if the graph leaves it open."""
-    layouts = layouts_of(shape)
-    planes = shape[1 if layouts[0] == "NCHW" else 3] if len(layouts) == 1 else None
-    return planes if isinstance(planes, int) and planes in (3, 4) else None
+    axis = planes_axis(shape)
+    return None if axis is None else int(shape[axis])
 
 
 def other_inputs(file: str, session: Session, picture: str) -> tuple[tuple[State, ...], dict[str, NDArray[Any]]]:

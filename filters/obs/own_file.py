@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ...models import trust
 from ...models.catalog import CHANNELS, KINDS
 from ...models.choices import Chosen
-from ...models.onnx_ports import Port, Ports
+from ...models.onnx_ports import Port, Ports, planes_axis
 from ..locale import text
 
 AS_GUESSED, OTHER = "", "other"  # OTHER: something that ``models preview`` set, and no entry of the list says
@@ -83,7 +83,7 @@ def questions(ports: Ports, guesses: Sequence[Guess], chosen: Chosen) -> list[Qu
     asked: list[tuple[str, str, list[tuple[str, str]]]] = []
     if picture is None or None in _sides(picture):
         asked.append(("own_size", "size", [(size, size) for size in SIZES]))
-    if picture is None or _planes_axis(picture) is None:
+    if picture is None or planes_axis(picture.shape) is None:
         asked.append(("own_layout", "layout", [(layout, layout) for layout in LAYOUTS]))
     asked.append(("own_colours", "colours", [(order, order) for order in _colours(picture)]))
     asked.append(("own_values", "values", [(name, text(f"script.own_values.{name}")) for name in VALUES]))
@@ -177,21 +177,15 @@ def _means(key: str, answer: str, present: Mapping[str, Any]) -> bool:
 
 def _sides(port: Port) -> tuple[int | None, ...]:
     """Height and width of a picture's input (None: any), as far as its layout is known; else all but the batch."""
-    axis = _planes_axis(port)
+    axis = planes_axis(port.shape)
     if axis is None:
         return port.shape[1:] if len(port.shape) == 4 else (None,)
     return port.shape[2:] if axis == 1 else port.shape[1:3]
 
 
-def _planes_axis(port: Port) -> int | None:
-    """Which side of a picture's input its planes are, three colours or these and a mask; None if that is open."""
-    sides = [(planes, axis) for planes in (3, 4) for axis in (1, 3)] if len(port.shape) == 4 else []
-    return next((axis for planes, axis in sides if port.shape[axis] == planes), None)
-
-
 def _colours(picture: Port | None) -> list[str]:
     """The orders of planes that the picture's input may have."""
-    axis = _planes_axis(picture) if picture else None
+    axis = planes_axis(picture.shape) if picture else None
     return [order for order in CHANNELS if picture is None or axis is None or len(order) == picture.shape[axis]]
 
 
