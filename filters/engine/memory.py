@@ -83,7 +83,8 @@ class Memory:
             return
         for known, state in zip(self._states, states):
             self._feed[known.input] = state
-        np.copyto(self._mask, alpha)
+        if self._takes.takes_mask:
+            np.copyto(self._mask, alpha)
         self.is_fresh = False
 
     def _is_another_scene(self, frame_rgba: NDArray[np.uint8], capture_ns: int) -> bool:
