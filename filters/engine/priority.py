@@ -17,12 +17,7 @@ def lower_priority() -> None:
     """Step behind OBS in the queue for the processor; a system that refuses is left as it is."""
     try:
         if sys.platform == "win32":
-            import ctypes
-
-            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-            kernel32.GetCurrentProcess.restype = ctypes.c_void_p
-            kernel32.SetPriorityClass.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-            kernel32.SetPriorityClass(kernel32.GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS)
+            set_on_windows("GetCurrentProcess", "SetPriorityClass", BELOW_NORMAL_PRIORITY_CLASS)
         else:
             os.nice(NICE_STEP)
             let_others_finish()
@@ -34,17 +29,24 @@ def lower_thread_priority() -> None:
     """Let the calling thread step behind the one that makes masks, where a system has priorities of threads."""
     try:
         if sys.platform == "win32":
-            import ctypes
-
-            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-            kernel32.GetCurrentThread.restype = ctypes.c_void_p
-            kernel32.SetThreadPriority.argtypes = [ctypes.c_void_p, ctypes.c_int]
-            kernel32.SetThreadPriority(kernel32.GetCurrentThread(), THREAD_PRIORITY_LOWEST)
+            set_on_windows("GetCurrentThread", "SetThreadPriority", THREAD_PRIORITY_LOWEST)
         elif sys.platform == "linux":
             thread = threading.get_native_id()  # to Linux a thread is a process here
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0) + NICE_STEP_OF_THREAD)
     except OSError:
         pass
+
+
+def set_on_windows(current: str, setter: str, priority: int) -> None:
+    """Call ``setter`` of kernel32 with what ``current`` gives, this process or thread, and a priority of 32 bits."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        current_handle, set_priority = getattr(kernel32, current), getattr(kernel32, setter)
+        current_handle.restype = ctypes.c_void_p
+        set_priority.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        set_priority(current_handle(), priority)
 
 
 def let_others_finish() -> None:
