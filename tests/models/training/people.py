@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from background_filter.models.catalog import InputSpec, OutputSpec
+from background_filter.models.training import manifest, pack
 from background_filter.models.training.manifest import Row
 from background_filter.models.training.pictures import Picture, write_picture
 from background_filter.models.training.teachers import AnySize, Description, Teacher
@@ -48,6 +49,14 @@ def make_folder(folder: Path, count: int, masks: bool = True) -> Path:
         if masks:
             write_picture(folder / "masks" / f"p{i}.png", mask)
     return folder
+
+
+def make_pack(folder: Path) -> Path:
+    """The packed pictures of twelve people, every fourth held out: `folder/pack`."""
+    make_folder(folder / "people", 12)
+    assert step(manifest, folder / "people", "--licence", "CC0", "--val-every", 4, "--out", folder / "all.csv") == 0
+    assert step(pack, folder / "all.csv", "--out", folder / "pack") == 0
+    return folder / "pack"
 
 
 def make_rows(folder: Path, count: int, masks: bool = True) -> list[Row]:

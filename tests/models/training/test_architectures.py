@@ -8,11 +8,11 @@ import onnx
 import pytest
 
 from background_filter.filters.cli.errors import CommandError
-from background_filter.models.training import architectures, manifest, pack
+from background_filter.models.training import architectures
 from background_filter.models.training.config import read_config
 from background_filter.models.training.pictures import write_picture
 from background_filter.models.training.watch import read_log
-from background_filter.tests.models.training.people import make_folder, person, step
+from background_filter.tests.models.training.people import make_pack, person, step
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "models" / "training" / "configs" / "tiny.toml"
@@ -25,9 +25,7 @@ OTHER_FRAMES = ("grid = 0.0", "grid = 0.5")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two configurations, a pack, and a set to measure on."""
     folder = tmp_path_factory.mktemp("architectures")
-    make_folder(folder / "people", 12)
-    assert step(manifest, folder / "people", "--licence", "CC0", "--val-every", 4, "--out", folder / "all.csv") == 0
-    assert step(pack, folder / "all.csv", "--out", folder / "pack") == 0
+    make_pack(folder)
     for i in range(1000, 1003):
         for kind, pixels in zip(("images", "masks"), person(i), strict=True):
             write_picture(folder / "sets" / "unseen" / kind / f"p{i}.png", pixels)

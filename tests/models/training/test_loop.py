@@ -19,14 +19,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from background_filter.filters.cli.errors import CommandError
 from background_filter.models import networks
-from background_filter.models.training import export, loop, manifest, pack
+from background_filter.models.training import export, loop
 from background_filter.models.training.checkpoint import read_checkpoint
 from background_filter.models.training.config import read_config
 from background_filter.models.training.feeding import FrameStream, frame_loader
 from background_filter.models.training.frames import Batch
 from background_filter.models.training.loop import learning_rate_factor
 from background_filter.models.training.watch import read_log
-from background_filter.tests.models.training.people import make_folder, step
+from background_filter.tests.models.training.people import make_pack, step
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "models" / "training" / "configs" / "tiny.toml"
@@ -36,11 +36,7 @@ FEW = ("run.batch=4", "run.check_every=4", "run.steps=4", "run.held_out=4")
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loop")
-    make_folder(folder / "people", 12)
-    assert step(manifest, folder / "people", "--licence", "CC0", "--val-every", 4, "--out", folder / "all.csv") == 0
-    assert step(pack, folder / "all.csv", "--out", folder / "pack") == 0
-    return folder / "pack"
+    return make_pack(tmp_path_factory.mktemp("loop"))
 
 
 def words(packed: Path, out: Path, *changes: str) -> list[str]:
