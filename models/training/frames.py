@@ -41,6 +41,10 @@ DISTRACTOR_SHARE = 0.25
 BEHIND_SHARE, PRINT_SHARE = 0.45, 0.07
 # How many composites add their people to those of a real picture.
 AMONG_OTHERS_SHARE = 0.3
+# How many composites show people who are far away, and how many of the others a single person.
+FAR_SHARE, ALONE_SHARE = 0.2, 0.75
+# How tall somebody far away is, in heights of the frame, and how many of them lie, jump or fall.
+FAR_HEIGHTS, LEANING_SHARE = (0.12, 0.8), 0.12
 
 
 def random_stretch(rng: np.random.Generator) -> float:
@@ -125,6 +129,7 @@ class FrameMaker:
         self.rooms = [entry for entry in chosen if entry.kind == "rooms"]
         self.people = [entry for entry in chosen if entry.kind != "rooms"]
         self.cut_outs = [entry for entry in self.people if entry.clean] or self.people
+        self.whole_bodies = [entry for entry in self.cut_outs if not entry.cut_at_bottom] or self.cut_outs
         self.surroundings = [each for each in self.people if each.set_name not in shares.bystanders_unmarked]
         if not self.people:
             raise CommandError("The pack has no pictures of people to train on, or their sets' weights are all 0.")
@@ -254,18 +259,43 @@ class FrameMaker:
         target = (self.width * np.clip(rng.normal(0.5, 0.2 if smallest == 1 else 0.4), 0, 1), head)
         anchor, scales = ((x0 + x1) / 2, y0), (scale * stretch, scale)
         matrix = place(anchor, target, scales, rng.normal(0, 4), rng.random() < 0.5)
+        return self.paste(frame, alpha, entry, matrix)
+
+    def add_far_person(self, frame: Picture, alpha: Alpha, stretch: float) -> Frame:
+        """Put a whole body, small, anywhere in a frame; all who are far away in a picture are stretched alike."""
+        rng, entry = self.rng, self.pick(self.whole_bodies)
+        x0, y0, x1, y1 = entry.box
+        scale = self.height * rng.uniform(*FAR_HEIGHTS) / (y1 - y0)
+        target = self.width * rng.uniform(0, 1), self.height * rng.uniform(0.2, 0.95)
+        degrees = rng.uniform(-90, 90) if rng.random() < LEANING_SHARE else rng.normal(0, 6)
+        matrix = place(((x0 + x1) / 2, (y0 + y1) / 2), target, (scale * stretch, scale), degrees, rng.random() < 0.5)
+        return self.paste(frame, alpha, entry, matrix)
+
+    def paste(self, frame: Picture, alpha: Alpha, entry: Entry, matrix: Matrix) -> Frame:
+        """A frame with a cut-out in front of it, moved there by `matrix`."""
         layer = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_CONSTANT)
         cover = alpha_of(layer)
         mixed = cv2.blendLinear(pure_foreground(layer), frame, cover, 1 - cover)
         return np.asarray(mixed, np.uint8), np.maximum(alpha, cover)
 
     def composite(self) -> Frame:
-        """One person, or several smaller ones, in a room or among the people of another picture."""
-        frame, alpha = self.crop() if self.rng.random() < AMONG_OTHERS_SHARE else self.empty()
-        if self.rng.random() < 0.75:
+        """One person, or several smaller ones, in a room or among the people of another picture, or some far away."""
+        rng = self.rng
+        if rng.random() < FAR_SHARE:
+            return self.far_people()
+        frame, alpha = self.crop() if rng.random() < AMONG_OTHERS_SHARE else self.empty()
+        if rng.random() < ALONE_SHARE:
             return self.add_person(frame, alpha)
-        for _ in range(self.rng.integers(1, 5)):
+        for _ in range(rng.integers(1, 5)):
             frame, alpha = self.add_person(frame, alpha, smallest=0.3)
+        return frame, alpha
+
+    def far_people(self) -> Frame:
+        """A room or landscape with one to five small people in it."""
+        rng = self.rng
+        (frame, alpha), stretch = self.empty(), random_stretch(rng)
+        for _ in range(rng.integers(1, 6)):
+            frame, alpha = self.add_far_person(frame, alpha, stretch)
         return frame, alpha
 
     def inset(self) -> Frame:

@@ -79,6 +79,19 @@ def test_pasted_people_and_whole_pictures_bring_their_mask(packed: Pack, monkeyp
         assert (frame[:, :, RED][outside] == 0).all()
 
 
+def test_people_far_away_are_small_and_anywhere(packed: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "FAR_HEIGHTS", (0.2, 0.3))
+    maker = FrameMaker(packed, FramesSection(), SIZE, 8)
+    nobody = np.zeros((SIZE[1], SIZE[0]), np.float32)
+    seen = nobody
+    for _ in range(60):
+        _, alpha = maker.add_far_person(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), nobody, stretch=1.0)
+        rows = np.flatnonzero((alpha > 0.5).any(axis=1))
+        assert rows.size <= 0.5 * SIZE[1], "a body that lies or leans is no taller than it is long, or wide"
+        seen = np.maximum(seen, alpha)
+    assert (seen > 0.5).any(axis=0).mean() > 0.9, "from the left edge to the right"
+
+
 def test_empty_rooms_are_empty_whatever_is_painted_into_them(packed: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("background_filter.models.training.frames.DISTRACTOR_SHARE", 1.0)
     maker = FrameMaker(packed, FramesSection(), SIZE, 7)
