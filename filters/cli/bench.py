@@ -4,11 +4,10 @@
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from ..environment.folders import ENGINE_OVERRIDE, engine_environment_folder
 from . import media
+from .bench_options import ATTENTION, OFFLINE, PARTS, PICTURE, PictureOptions
 from .bench_report import ATTENTION_MARKERS, tell
 from .errors import CommandError
 from .install_engine import ensure_with_progress
@@ -21,26 +20,6 @@ from .workshop import (
     prepare_python,
     prepare_venv,
 )
-
-PARTS = ("engine", "obs")
-PICTURE, ATTENTION, OFFLINE = "picture", "attention", "offline"
-
-
-@dataclass(frozen=True)
-class PictureOptions:
-    """What ``bench picture`` is asked for: folders of masked pictures and of rooms instead of the repository's own, a
-    file for the figures as JSON; ``quick`` looks at very little."""
-
-    quick: bool = False
-    data: Path | None = None
-    rooms: Path | None = None
-    json: Path | None = None
-
-    def words(self) -> list[str]:
-        """The same as words of the command line."""
-        named = {"--data": self.data, "--rooms": self.rooms, "--json": self.json}
-        given = [word for name, path in named.items() if path is not None for word in (name, str(path.absolute()))]
-        return [*(["--quick"] if self.quick else []), *given]
 
 
 def bench(parts: Sequence[str], write: bool, picture: PictureOptions) -> int:

@@ -24,7 +24,7 @@ from ...models.trust import read_model
 from ..engine.network import Network, load_network
 from ..obs.settings import DEFAULTS
 from ..offline.person import PersonFinder
-from .bench import PictureOptions
+from .bench_options import PictureOptions
 from .bench_picture_clip import (
     NOISE_SIGMA,
     Alpha,

@@ -7,9 +7,9 @@ from pathlib import Path
 from ...models.atomic import replace_file
 from ...tests.obs.harness import HarnessError
 from ..environment.build import engine_python
-from .bench import PARTS, PICTURE, PictureOptions
 from .bench_engine import measure_engine
 from .bench_obs import facts, measure_obs
+from .bench_options import PARTS, PICTURE, PictureOptions
 from .bench_picture import SizeResult, measure_sizes
 from .bench_picture_report import as_json, save_strip, section
 from .bench_report import (

@@ -20,8 +20,8 @@ from typing import Any
 from ...tests.obs.harness import Filter, HarnessError, Obs, ObsExit, colour_source, media_source, write_clip
 from ..environment.folders import ENGINE_OVERRIDE
 from ..obs.settings import SETTINGS
-from .bench import PictureOptions
 from .bench_obs import FILTER_KIND
+from .bench_options import PictureOptions
 from .bench_picture_alpha import stacked
 from .bench_picture_clip import (
     MEASURED_FRAMES,

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from ...models.atomic import replace_file
-from .bench import PictureOptions
 from .bench_obs import THREAD
+from .bench_options import PictureOptions
 from .bench_picture import SizeResult
 from .bench_picture_clip import Alpha, Motion, Picture
 from .bench_picture_gather import NO_DELAY, OURS, PLAIN, UNSMOOTHED

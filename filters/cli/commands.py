@@ -171,7 +171,8 @@ def _bench(options: argparse.Namespace) -> int:
         from .bench_offline import bench_offline
 
         return bench_offline(options.write, options.arguments)
-    from .bench import PictureOptions, bench, bench_small_people
+    from .bench import bench, bench_small_people
+    from .bench_options import PictureOptions
 
     picture = PictureOptions(options.quick, options.data, options.rooms, options.json)
     if options.parts == ["attention"]:

@@ -13,10 +13,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from ..obs.other_source import Backdrop
 from ..obs.settings import DEFAULTS, FilterSettings
 from .blur import blurred_room, finer_size
-from .compose import Alpha, Picture, encoded, in_depth, over, srgb
+from .compose import Alpha, Picture, encoded, in_depth, over, placed, srgb
 from .picture_files import READABLE, read_picture
 from .planes import Colours, Planes, planes_of_rgb, small_rgb
 
@@ -136,24 +135,3 @@ def noise(width: int, height: int) -> Any:
     inner = np.modf(x[None] * np.float32(NOISE_X) + y[:, None] * np.float32(NOISE_Y))[0]
     steps = np.modf(np.float32(NOISE_SCALE) * inner)[0] - np.float32(0.5)
     return np.repeat(steps[:, :, None], 3, axis=2)
-
-
-def placed(picture: Picture, width: int, height: int, fit: str, margin: int = 0) -> Picture:
-    """A picture HxWx3, or a plane HxW, in ``width`` x ``height``: cut (fill), with a margin of that value (fit) or
-    stretched, as OBS shows it. One that fits as it is stays itself: not to be written to."""
-    rows, columns = picture.shape[:2]
-    if (rows, columns) == (height, width):
-        return picture
-    part_x, part_y = Backdrop(0, columns, rows).part(fit, width, height)
-    cut_width, cut_height = (max(round(whole * min(part, 1)), 1) for whole, part in ((columns, part_x), (rows, part_y)))
-    left, top = (columns - cut_width) // 2, (rows - cut_height) // 2
-    cut = picture[top : top + cut_height, left : left + cut_width]
-    new_width, new_height = (max(round(side / max(part, 1)), 1) for side, part in ((width, part_x), (height, part_y)))
-    method = cv2.INTER_AREA if new_width < cut_width else cv2.INTER_LINEAR
-    scaled = np.asarray(cv2.resize(cut, (new_width, new_height), interpolation=method))
-    if scaled.shape[:2] == (height, width):
-        return scaled
-    canvas = np.full((height, width, *picture.shape[2:]), margin, picture.dtype)
-    x, y = (width - new_width) // 2, (height - new_height) // 2
-    canvas[y : y + new_height, x : x + new_width] = scaled
-    return canvas

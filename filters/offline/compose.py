@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..obs.edge import FEATHER_SIGMAS
+from ..obs.other_source import Backdrop
 from ..obs.settings import FilterSettings
 
 # Rows that are worked on at a time: what is in between stays in the processor's cache, and memory small.
@@ -203,3 +204,24 @@ def encoded(u: Plane) -> Plane:
 
 _LINEAR_OF_8_BIT = decoded(np.linspace(0, 1, 256, dtype=np.float32))
 _8_BIT_OF_LINEAR = np.rint(encoded(np.linspace(0, 1, LINEAR_STEPS + 1, dtype=np.float32)) * 255).astype(np.uint8)
+
+
+def placed(picture: Picture, width: int, height: int, fit: str, margin: int = 0) -> Picture:
+    """A picture HxWx3, or a plane HxW, in ``width`` x ``height``: cut (fill), with a margin of that value (fit) or
+    stretched, as OBS shows it. One that fits as it is stays itself: not to be written to."""
+    rows, columns = picture.shape[:2]
+    if (rows, columns) == (height, width):
+        return picture
+    part_x, part_y = Backdrop(0, columns, rows).part(fit, width, height)
+    cut_width, cut_height = (max(round(whole * min(part, 1)), 1) for whole, part in ((columns, part_x), (rows, part_y)))
+    left, top = (columns - cut_width) // 2, (rows - cut_height) // 2
+    cut = picture[top : top + cut_height, left : left + cut_width]
+    new_width, new_height = (max(round(side / max(part, 1)), 1) for side, part in ((width, part_x), (height, part_y)))
+    method = cv2.INTER_AREA if new_width < cut_width else cv2.INTER_LINEAR
+    scaled = np.asarray(cv2.resize(cut, (new_width, new_height), interpolation=method))
+    if scaled.shape[:2] == (height, width):
+        return scaled
+    canvas = np.full((height, width, *picture.shape[2:]), margin, picture.dtype)
+    x, y = (width - new_width) // 2, (height - new_height) // 2
+    canvas[y : y + new_height, x : x + new_width] = scaled
+    return canvas

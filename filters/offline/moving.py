@@ -9,8 +9,7 @@ from pathlib import Path
 import av
 import av.error
 
-from .backgrounds import placed
-from .compose import Alpha, Picture
+from .compose import Alpha, Picture, placed
 from .files import MediaError
 from .planes import Colours, Planes, planes_of_rgb, rgb_of_planes
 from .reading import Frame, VideoReader, said

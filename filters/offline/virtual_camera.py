@@ -15,8 +15,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from . import camera_v4l2
-from .backgrounds import placed
-from .compose import Picture
+from .compose import Picture, placed
 from .files import MediaError
 
 NO_VIRTUAL_CAMERA = "none"

@@ -14,7 +14,8 @@ import pytest
 from background_filter.filters import locale
 from background_filter.filters.bridge.status import State
 from background_filter.filters.cli import bench_engine, bench_obs
-from background_filter.filters.cli.bench import PictureOptions, bench
+from background_filter.filters.cli.bench import bench
+from background_filter.filters.cli.bench_options import PictureOptions
 from background_filter.filters.cli.bench_processes import cpu_ns, resident_mb
 from background_filter.filters.cli.bench_report import (
     BEGIN,

@@ -13,7 +13,8 @@ import pytest
 
 from background_filter.filters.cli import bench_picture_metrics as metrics
 from background_filter.filters.cli import commands
-from background_filter.filters.cli.bench import PictureOptions, bench
+from background_filter.filters.cli.bench import bench
+from background_filter.filters.cli.bench_options import PictureOptions
 from background_filter.filters.cli.bench_picture import QUICK, make_clip, settings_of_passes
 from background_filter.filters.cli.bench_picture_alpha import halves, recovered_alpha, shown_index, stacked
 from background_filter.filters.cli.bench_picture_clip import (

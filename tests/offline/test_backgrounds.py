@@ -17,8 +17,8 @@ from background_filter.filters.cli.errors import CommandError
 from background_filter.filters.obs.blur import room_sigma_px
 from background_filter.filters.obs.settings import DEFAULTS, SETTINGS
 from background_filter.filters.offline import blur
-from background_filter.filters.offline.backgrounds import Blurred, Still, background_of, placed
-from background_filter.filters.offline.compose import linear
+from background_filter.filters.offline.backgrounds import Blurred, Still, background_of
+from background_filter.filters.offline.compose import linear, placed
 from background_filter.filters.offline.moving import Moving
 from background_filter.filters.offline.planes import Colours, planes_of_rgb, rgb_of_planes
 from background_filter.tests.offline.clips import PORTRAIT, RATE, Picture, portrait_frames, read_clip, write_clip

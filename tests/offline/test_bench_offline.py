@@ -10,7 +10,8 @@ import av
 import pytest
 
 from background_filter.filters.cli import bench_offline, bench_report, demo_pictures
-from background_filter.filters.cli.bench import PictureOptions, bench
+from background_filter.filters.cli.bench import bench
+from background_filter.filters.cli.bench_options import PictureOptions
 from background_filter.filters.cli.errors import CommandError
 
 
