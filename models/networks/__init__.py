@@ -48,13 +48,8 @@ class Architecture:
 U2NET_LIGHT = {"outer": (64,) * 6, "middle": (16,) * 6, "decoder_outer": (64,) * 5, "decoder_middle": (16,) * 5}
 
 NETWORKS: dict[str, Architecture] = {
-    "person_unet_fast": Architecture(
-        "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net for the CPU, smallest",
-        {"channels": (16, 32, 32, 80), "dilations": (1, 2, 4, 8), "eighth_blocks": 2, "deep_stem": False},
-    ),
-    "person_unet_quality": Architecture(
-        "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net for the CPU, better",
-        {"channels": (16, 32, 64, 128), "dilations": (1, 2, 4, 8), "eighth_blocks": 2},
+    "person_unet": Architecture(
+        "person_unet", "PersonUNet", "ours, after arXiv:1505.04597", "half-resolution U-Net made for the CPU"
     ),
     "unet_light": Architecture(
         "unet_light", "UNetLight", "arXiv:1505.04597", "U-Net with a quarter of the channels", width=128, height=128

@@ -54,8 +54,8 @@ class PersonUNet(MaskNetwork):
     """Person segmentation: float32 RGB [N,3,H,W] in 0..1 to logits [N,1,H/2,W/2]; H and W divide by 16.
 
     `channels` are those at 1/2, 1/4, 1/8 and 1/16 of the input resolution; `dilations` lists the residual
-    blocks at 1/16, `eighth_blocks` counts those at 1/8, and `deep_stem` puts a second convolution at 1/2. In
-    training mode the result is a list: the logits, and coarse logits [N,1,H/8,W/8] for an auxiliary loss.
+    blocks at 1/16, and `eighth_blocks` counts those at 1/8. In training mode the result is a list: the logits, and
+    coarse logits [N,1,H/8,W/8] for an auxiliary loss.
     """
 
     output_stride = 2
@@ -63,15 +63,13 @@ class PersonUNet(MaskNetwork):
 
     def __init__(
         self,
-        channels: Sequence[int] = (16, 32, 64, 128),
-        dilations: Sequence[int] = (1, 2, 4),
-        eighth_blocks: int = 1,
-        deep_stem: bool = True,
+        channels: Sequence[int] = (16, 32, 32, 80),
+        dilations: Sequence[int] = (1, 2, 4, 8),
+        eighth_blocks: int = 2,
     ) -> None:
         super().__init__(imagenet_input=False)
         half, quarter, eighth, sixteenth = channels
-        stem = [convolution(3, half, stride=2)] + [convolution(half, half)] * deep_stem
-        self.encode_half = nn.Sequential(*stem)
+        self.encode_half = nn.Sequential(convolution(3, half, stride=2))
         self.encode_quarter = nn.Sequential(convolution(half, quarter, stride=2), convolution(quarter, quarter))
         blocks = (Residual(eighth) for _ in range(eighth_blocks))
         self.encode_eighth = nn.Sequential(convolution(quarter, eighth, stride=2), *blocks)

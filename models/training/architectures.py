@@ -33,7 +33,6 @@ from .watch import BEST, read_log
 CONFIGS = Path(__file__).resolve().parent / "configs"
 USUAL = (
     "unet_light", "segnet", "bisenet", "deeplabv3plus", "deeplabv3", "segresnet", "u2net_light", "u2net", "fast",
-    "quality",
 )  # fmt: skip
 # The same for all, on one thread. The step number is never reached: a check in between would take time from training.
 COMMON = (

@@ -18,12 +18,6 @@ from .. import networks
 from ..sizes import parse_size as parse_size
 from .pictures import write_whole
 
-# Checkpoints from before there was more than one architecture say nothing about theirs.
-FIRST_ARCHITECTURE: dict[str, Any] = {
-    "name": "person_unet_quality",
-    "options": {"channels": (16, 32, 64, 128), "dilations": (1, 2, 4), "eighth_blocks": 1},
-}
-
 
 @dataclass(frozen=True)
 class Restored:
@@ -61,8 +55,7 @@ def restore(path: Path, size: tuple[int, int] | None = None, name: str | None = 
     the file is no checkpoint, its weights don't fit its architecture, or the size doesn't.
     """
     state = read_checkpoint(path)
-    architecture = {"name": name} if name else state.get("architecture", FIRST_ARCHITECTURE)
-    architecture = {"options": {}, **architecture}
+    architecture = {"options": {}, **({"name": name} if name else architecture_of(path, state))}
     network = _build(path, architecture)
     try:
         network.load_state_dict({name: value.float() if value.is_floating_point() else value
@@ -91,6 +84,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def architecture_of(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says about its network; CommandError if it says nothing."""
+    if "architecture" not in state:
+        raise CommandError(f"{path}: holds weights alone. Say which network they belong to, by its name.")
+    found: dict[str, Any] = state["architecture"]
+    return found
+
+
 def write_weights(checkpoint: Path, target: Path) -> None:
     """Write the averaged weights and the architecture alone, convolutions in half precision, to start others from.
 
@@ -99,7 +100,7 @@ def write_weights(checkpoint: Path, target: Path) -> None:
     state = read_checkpoint(checkpoint)
     average = {name: value.half() if value.dim() == 4 else value for name, value in state["average"].items()}
     content = io.BytesIO()
-    torch.save({"average": average, "architecture": state.get("architecture", FIRST_ARCHITECTURE)}, content)
+    torch.save({"average": average, "architecture": architecture_of(checkpoint, state)}, content)
     write_whole(target, content.getvalue())
     print(f"{target}: weights to start from, {len(content.getvalue()) / 1e6:.2f} MB")
 

@@ -43,7 +43,7 @@ class NetworkSection(Section):
     networks with a backbone.
     """
 
-    name: str = "person_unet_quality"
+    name: str = "person_unet"
     options: dict[str, Any] = {}
     width: Count = 256
     height: Count = 144

@@ -207,10 +207,11 @@ def draw_dots(axes: Axes, dots: Mapping[str, tuple[float, float]], own: Sequence
 
 
 def write_names(axes: Axes, dots: Mapping[str, tuple[float, float]]) -> None:
-    """Each name beside its dot, at the first of `NAME_PLACES` where it covers no other name and no dot."""
+    """Each name beside its dot, at the first of `NAME_PLACES` inside the axes that covers no name and no dot."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # from here on it is known where everything lies
+    inside = axes.get_window_extent()
     centres = axes.transData.transform(list(dots.values()))
     taken = [Bbox.from_bounds(x - DOT_PX, y - DOT_PX, 2 * DOT_PX, 2 * DOT_PX) for x, y in centres]
     for name, place in dots.items():
@@ -218,7 +219,8 @@ def write_names(axes: Axes, dots: Mapping[str, tuple[float, float]]) -> None:
         for right, up, side in NAME_PLACES:
             label.set(position=(right, up), ha=side)
             box = label.get_window_extent()
-            if not box.count_overlaps(taken):
+            is_inside = inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1)
+            if is_inside and not box.count_overlaps(taken):
                 break
         taken.append(box)
 

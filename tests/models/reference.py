@@ -77,8 +77,8 @@ SHARED = [
               0.903, 0.951),
 ]  # fmt: skip
 SHIPPED = [
-    Reference(f"person_{name}_256x144", 256, 144, lambda p: nchw(p / 255), lambda o: o[0][0, 0])
-    for name in ("fast", "quality")
+    Reference(f"person_{name}_{width}x{height}", width, height, lambda p: nchw(p / 255), lambda o: o[0][0, 0])
+    for name, width, height in (("fast", 256, 144), ("quality", 336, 192))
 ]
 
 

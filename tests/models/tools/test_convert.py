@@ -303,7 +303,7 @@ def test_torchscript_without_a_size_and_weights_without_an_architecture(
         "whole network" in convert(programs / "script.pt", tmp_path / "o.onnx", "--trust", "--architecture", "u2net")[1]
     )
     save_state(tmp_path / "net.pth", "unet_light")
-    assert "--architecture NAME, one of person_unet_fast" in convert(tmp_path / "net.pth", tmp_path / "o.onnx")[1]
+    assert "--architecture NAME, one of person_unet" in convert(tmp_path / "net.pth", tmp_path / "o.onnx")[1]
 
 
 class RunsCode:

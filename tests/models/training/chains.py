@@ -17,7 +17,7 @@ from background_filter.tests.models.training.people import HEIGHT, WIDTH, person
 SMALL: dict[str, Any] = {"channels": [16, 16, 16, 16], "dilations": [1], "eighth_blocks": 1}
 
 
-def checkpoint(path: Path, name: str = "person_unet_fast", **options: Any) -> Path:
+def checkpoint(path: Path, name: str = "person_unet", **options: Any) -> Path:
     """A checkpoint with random weights, always the same, in the form of the training loop."""
     torch.manual_seed(0)
     network = networks.create(name, **(options or SMALL))

@@ -9,8 +9,10 @@ from background_filter.filters.cli.errors import CommandError
 from background_filter.models import networks
 from background_filter.models.training.beginning import make_network
 from background_filter.models.training.config import TrainingConfig, read_config, to_toml
+from background_filter.models.training.watch import BEST
 
 ROOT = Path(__file__).resolve().parents[3]
+WEIGHTS = ROOT / "models" / "weights"
 CONFIGS = sorted((ROOT / "models" / "training" / "configs").glob("*.toml"))
 SMALLEST = 'pack = "p"\nout = "o"\n[run]\nsteps = 3\n'
 
@@ -31,8 +33,16 @@ def complaint(tmp_path: Path, text: str, *changes: str) -> str:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_configuration_makes_its_network(path: Path) -> None:
     config = read_config(path)
-    make_network(config.network)  # a size that it does not take would be refused
+    # A size that it does not take would be refused. What it begins with comes from another run.
+    make_network(config.network.model_copy(update={"init_from": None}))
     assert config.out.name == path.stem
+
+
+def test_quality_begins_with_what_fast_gave() -> None:
+    fast, quality = (read_config(path) for path in CONFIGS if path.stem in ("fast", "quality"))
+    assert quality.network.init_from == fast.out / BEST
+    # Of a network with other options the weights would be refused.
+    make_network(quality.network.model_copy(update={"init_from": WEIGHTS / "person_fast_256x144.pt"}))
 
 
 def test_every_architecture_has_a_configuration() -> None:

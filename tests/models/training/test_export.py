@@ -16,7 +16,7 @@ from background_filter.filters.engine.network import load_network
 from background_filter.models import networks
 from background_filter.models.catalog import load_catalog
 from background_filter.models.training import export, tflite
-from background_filter.models.training.checkpoint import FIRST_ARCHITECTURE, HalfResolution, noise_pictures, restore
+from background_filter.models.training.checkpoint import HalfResolution, noise_pictures, restore
 from background_filter.models.training.cost import count_macs
 from background_filter.models.trust import read_model, trust_file
 from background_filter.tests.models.training.chains import brightness_chain, checkpoint
@@ -55,7 +55,7 @@ def test_the_file_says_what_it_is_and_names_no_folder(trained: Path, tmp_path: P
     step(export, trained, "--out", tmp_path / "person.onnx")
     model = onnx.load(tmp_path / "person.onnx")
     facts = {each.key: each.value for each in model.metadata_props}
-    assert facts["architecture"] == "person_unet_fast" and facts["licence"] == "GPL-2.0-or-later"
+    assert facts["architecture"] == "person_unet" and facts["licence"] == "GPL-2.0-or-later"
     assert facts["input"].endswith(f"{WIDTH}x{HEIGHT}") and f"{WIDTH // 2}x{HEIGHT // 2}" in facts["output"]
     picture = np.zeros((1, 3, HEIGHT, WIDTH), np.float32)
     assert int(facts["multiply_accumulates"]) == count_macs(model, {"picture": picture})
@@ -114,19 +114,16 @@ def test_another_size(trained: Path, tmp_path: Path) -> None:
     assert session.get_inputs()[0].shape == [1, 3, 32, 96]
 
 
-def test_old_checkpoints_are_of_the_first_architecture(tmp_path: Path) -> None:
-    source = checkpoint(tmp_path / "new.pt", FIRST_ARCHITECTURE["name"], **FIRST_ARCHITECTURE["options"])
-    weights = torch.load(source, weights_only=True)["average"]
-    torch.save({"average": {name: value.half() for name, value in weights.items()}}, tmp_path / "old.pt")
-    restored = restore(tmp_path / "old.pt")
-    assert (restored.width, restored.height, restored.output_stride) == (256, 144, 2)
-    assert all(each.dtype == torch.float32 for each in restored.network.parameters())
-
-
 def test_weights_alone_take_the_name_of_their_architecture(tmp_path: Path) -> None:
-    torch.save({"average": networks.create("person_unet_fast").state_dict()}, tmp_path / "weights.pt")
-    assert restore(tmp_path / "weights.pt", name="person_unet_fast").name == "person_unet_fast"
+    weights = networks.create("person_unet").state_dict()
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    torch.save({"average": halves}, tmp_path / "weights.pt")
+    restored = restore(tmp_path / "weights.pt", name="person_unet")
+    assert (restored.name, restored.width, restored.height, restored.output_stride) == ("person_unet", 256, 144, 2)
+    assert all(each.dtype == torch.float32 for each in restored.network.parameters())
     with pytest.raises(CommandError, match="do not fit"):
+        restore(tmp_path / "weights.pt", name="unet_light")
+    with pytest.raises(CommandError, match="Say which network they belong to"):
         restore(tmp_path / "weights.pt")
 
 

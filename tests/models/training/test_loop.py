@@ -114,7 +114,7 @@ def test_a_longer_run_goes_on_where_it_was(packed: Path, tmp_path: Path) -> None
     assert step(loop, out, "--resume", "--set", "run.steps=8") == 0
     assert [record["step"] for record in read_log(out)] == [4, 8]
     assert read_checkpoint(out / "last.pt")["progress"]["step"] == 8
-    with pytest.raises(CommandError, match="is a run of person_unet_fast"):
+    with pytest.raises(CommandError, match="is a run of person_unet"):
         step(loop, out, "--resume", "--set", "network.name=unet_light", "--set", "network.options={}")
 
 
@@ -243,10 +243,10 @@ def test_steadiness_is_a_part_of_the_loss(packed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words_of_it"),
     [
-        (("network.name=unet_hevy",), r"\[network\]: unknown network 'unet_hevy'; known are person_unet_fast"),
-        (("network.options={colour=1}",), r"\[network\]: person_unet_fast has no option 'colour'"),
-        (("network.width=100",), r"person_unet_fast takes sides that are multiples of 16"),
-        (("network.backbone_weights=x.pth",), r"person_unet_fast has no backbone"),
+        (("network.name=unet_hevy",), r"\[network\]: unknown network 'unet_hevy'; known are person_unet"),
+        (("network.options={colour=1}",), r"\[network\]: person_unet has no option 'colour'"),
+        (("network.width=100",), r"person_unet takes sides that are multiples of 16"),
+        (("network.backbone_weights=x.pth",), r"person_unet has no backbone"),
         (("pack=nowhere",), r"nowhere holds no pack: make one with `train pack`"),
     ],
 )
