@@ -17,6 +17,8 @@ from .workshop import ROOT
 CAMERA, FILTER = "Camera", "Background Filter"
 MASK_TIMEOUT_S = 30.0
 WATCH_S = 5.0
+# The figures are those of the end: they must not be those of a clip that stood still.
+RUN_ON_S = 3.0
 _FIGURES = re.compile(
     r"(?P<model>[^:]+) on (?P<device>.+?), (?P<mask_ms>[\d.]+) ms per mask, (?P<masks_per_s>\d+) masks per second, "
     r"picture delayed by (?P<delay_ms>\d+) ms"
@@ -82,6 +84,7 @@ def _film(obs: Obs, picture: Path) -> None:
     before_rgba = obs.screenshot()
     obs.ws.set_source_filter_enabled(CAMERA, FILTER, True)
     obs.ws.trigger_media_input_action(CAMERA, "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_PLAY")
+    time.sleep(RUN_ON_S)
     save_before_and_after(picture, before_rgba, after_rgba)
 
 
