@@ -243,7 +243,7 @@ def test_steadiness_is_a_part_of_the_loss(packed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words_of_it"),
     [
-        (("network.name=unet_hevy",), r"\[network\]: unknown network 'unet_hevy'; known are person_unet"),
+        (("network.name=unet_hevy",), r"\[network\]: unknown network 'unet_hevy'; known are person_unet, "),
         (("network.options={colour=1}",), r"\[network\]: person_unet has no option 'colour'"),
         (("network.width=100",), r"person_unet takes sides that are multiples of 16"),
         (("network.backbone_weights=x.pth",), r"person_unet has no backbone"),
