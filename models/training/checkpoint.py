@@ -55,7 +55,7 @@ def restore(path: Path, size: tuple[int, int] | None = None, name: str | None = 
     the file is no checkpoint, its weights don't fit its architecture, or the size doesn't.
     """
     state = read_checkpoint(path)
-    architecture = {"options": {}, **({"name": name} if name else architecture_of(path, state))}
+    architecture = {"options": {}, **({"name": name} if name else architecture_in(path, state))}
     network = _build(path, architecture)
     try:
         network.load_state_dict({name: value.float() if value.is_floating_point() else value
@@ -84,7 +84,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def architecture_of(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+def architecture_in(path: Path, state: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says about its network; CommandError if it says nothing."""
     if "architecture" not in state:
         raise CommandError(f"{path}: holds weights alone. Say which network they belong to, by its name.")
@@ -100,7 +100,7 @@ def write_weights(checkpoint: Path, target: Path) -> None:
     state = read_checkpoint(checkpoint)
     average = {name: value.half() if value.dim() == 4 else value for name, value in state["average"].items()}
     content = io.BytesIO()
-    torch.save({"average": average, "architecture": architecture_of(checkpoint, state)}, content)
+    torch.save({"average": average, "architecture": architecture_in(checkpoint, state)}, content)
     write_whole(target, content.getvalue())
     print(f"{target}: weights to start from, {len(content.getvalue()) / 1e6:.2f} MB")
 
