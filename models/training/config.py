@@ -54,6 +54,8 @@ class NetworkSection(Section):
 class FramesSection(Section):
     """Shares of the kinds of frames (the rest are crops of real pictures) and how often each set is drawn.
 
+    The kinds are told in frames.py. `plain` frames are those that a network is used on: the last part of a training
+    gains from them (as Ge et al. 2021, arXiv:2107.08430, leave out their strongest disturbances at the end).
     `bystanders_unmarked` names sets whose masks leave out people in the back: what looks empty there may not be.
     """
 
@@ -61,12 +63,13 @@ class FramesSection(Section):
     composite: Share = 0.32
     inset: Share = 0.04
     grid: Share = 0.1
+    plain: Share = 0.0
     bystanders_unmarked: list[str] = []
     set_weights: dict[str, Weight] = {}
 
     @model_validator(mode="after")
     def _shares_fit(self) -> FramesSection:
-        total = self.empty + self.composite + self.inset + self.grid
+        total = self.empty + self.composite + self.inset + self.grid + self.plain
         if total > 1 + 1e-9:
             raise PydanticCustomError("shares", "the shares add up to {total}, more than 1", {"total": round(total, 3)})
         return self

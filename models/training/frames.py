@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Training frames in webcam framing, made on the fly from packed pictures.
 
-Each frame is one of five kinds: a crop of a real picture; people cut out and put into a room; a whole picture
-shown inside a room (as on a screen or in a moving scene); several pictures side by side, so that there are many
-and small people; or a room with nobody in it. The target is the person alpha at the frame's own size.
+Each frame is one of six kinds: a crop of a real picture with things pasted in; such a crop just as the camera took
+it; people cut out and put into a room; a whole picture shown inside a room (as on a screen or in a moving scene);
+several pictures side by side, so that there are many and small people; or a room with nobody in it. The target is
+the person alpha at the frame's own size.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Frame = tuple[Picture, Alpha]
 Matrix = NDArray[np.float64]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
-KINDS = ("empty", "composite", "inset", "grid", "crop")
+KINDS = ("empty", "composite", "inset", "grid", "plain", "crop")
 
 # How many of the crops show a picture as a whole, squeezed into the frame.
 WHOLE_SHARE = 0.45
@@ -168,6 +169,11 @@ class FrameMaker:
         return left, top, width, height
 
     def crop(self) -> Frame:
+        """A window of a real picture with things hung behind the people, or printed on their clothes."""
+        frame, alpha = self.plain()
+        return self.decorate(frame, alpha), alpha
+
+    def plain(self) -> Frame:
         """A window of a real picture, so that the frame cuts the body."""
         rng, entry = self.rng, self.pick(self.people)
         left, top, width, height = self.window(entry)
@@ -175,7 +181,7 @@ class FrameMaker:
         centre, target = (left + width / 2, top + height / 2), (self.width / 2, self.height / 2)
         matrix = place(centre, target, (self.width / width, self.height / height), degrees, rng.random() < 0.5)
         frame = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REPLICATE)
-        return self.decorate(colours(frame), alpha_of(frame)), alpha_of(frame)
+        return colours(frame), alpha_of(frame)
 
     def decorate(self, frame: Picture, alpha: Alpha) -> Picture:
         """Hang flags, posters and the like behind the people, or print something on their clothes."""
@@ -335,13 +341,14 @@ class FrameMaker:
     def draw_kind(self) -> str:
         """One of `KINDS`, by the configured shares; the rest are crops."""
         shares = self.shares
-        limits = np.cumsum([shares.empty, shares.composite, shares.inset, shares.grid])
+        limits = np.cumsum([shares.empty, shares.composite, shares.inset, shares.grid, shares.plain])
         return KINDS[int(np.searchsorted(limits, self.rng.random(), side="right"))]
 
     def make(self, kind: str | None = None) -> Frame:
-        """One finished frame with its alpha, of a random kind unless told which."""
-        frame, alpha = self.undisturbed(kind or self.draw_kind())
-        return disturb(frame, alpha, self.rng), alpha
+        """One finished frame with its alpha, of a random kind unless told which; plain ones keep their light."""
+        kind = kind or self.draw_kind()
+        frame, alpha = self.undisturbed(kind)
+        return (frame if kind == "plain" else disturb(frame, alpha, self.rng)), alpha
 
     def undisturbed(self, kind: str) -> Frame:
         """A frame of one of `KINDS` in the light of its pictures, with its alpha."""
@@ -350,6 +357,7 @@ class FrameMaker:
             "composite": self.composite,
             "inset": self.inset,
             "grid": self.grid,
+            "plain": self.plain,
             "crop": self.crop,
         }
         return makers[kind]()

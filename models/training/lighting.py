@@ -122,12 +122,35 @@ def recolour(frame: Picture, cover: Alpha, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.blendLinear(turned, frame, weight, 1 - weight), np.uint8)
 
 
+def mean_colour(picture: Picture, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean BGR of a picture [H,W,3] whose pixels weigh `weight` [H,W,1], float32 [3]."""
+    return np.asarray((picture * weight).sum((0, 1)) / weight.sum(), np.float32)
+
+
+def camouflage(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
+    """Tint what is behind the people like some part of them: sand behind skin, a brown wall behind brown hair.
+
+    Texture and shape stay, so they are what is left to tell them apart.
+    """
+    rows, columns = np.nonzero(alpha[::4, ::4] > 0.95)
+    behind = (1 - alpha)[:, :, None]
+    if not len(rows) or behind[::4, ::4].sum() < 1:
+        return frame
+    chosen, reach = rng.integers(len(rows)), max(1, alpha.shape[0] // 24)
+    y, x = 4 * rows[chosen], 4 * columns[chosen]
+    near = np.s_[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+    shift = mean_colour(frame[near], 1 - behind[near]) - mean_colour(frame[::4, ::4], behind[::4, ::4])
+    return clipped(frame + np.float32(rng.uniform(0.4, 1)) * shift * behind)
+
+
 def disturb(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """Apply a random selection of all faults above to one frame."""
     if rng.random() < 0.2:
         frame = recolour(frame, 1 - alpha, rng)
     if rng.random() < 0.2:
         frame = recolour(frame, alpha, rng)
+    if rng.random() < 0.2:
+        frame = camouflage(frame, alpha, rng)
     if rng.random() < 0.25:
         frame = separate_light(frame, alpha, rng)
     if rng.random() < 0.15:

@@ -158,11 +158,21 @@ def test_alpha_stays_in_range_and_light_never_touches_it(packed: Pack) -> None:
             assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
+def test_plain_frames_show_the_picture_as_it_is(packed: Pack) -> None:
+    seeds = range(12)
+    plain = [FrameMaker(packed, FramesSection(), SIZE, seed).make("plain") for seed in seeds]
+    kept = [FrameMaker(packed, FramesSection(), SIZE, seed).plain() for seed in seeds]
+    crops = [FrameMaker(packed, FramesSection(), SIZE, seed).make("crop") for seed in seeds]
+    assert all((frame == same).all() for (frame, _), (same, _) in zip(plain, kept, strict=True))
+    assert all((alpha == same).all() for (_, alpha), (_, same) in zip(plain, crops, strict=True))
+    assert sum(bool((frame != other).any()) for (frame, _), (other, _) in zip(plain, crops, strict=True)) > 6
+
+
 def test_kinds_come_in_the_configured_shares(packed: Pack) -> None:
-    shares = FramesSection(empty=0.1, composite=0.4, inset=0.2, grid=0.0)
+    shares = FramesSection(empty=0.1, composite=0.4, inset=0.2, grid=0.0, plain=0.1)
     maker = FrameMaker(packed, shares, SIZE, 9)
     counts = Counter(maker.draw_kind() for _ in range(5000))
-    for kind, share in {"empty": 0.1, "composite": 0.4, "inset": 0.2, "grid": 0.0, "crop": 0.3}.items():
+    for kind, share in {"empty": 0.1, "composite": 0.4, "inset": 0.2, "grid": 0.0, "plain": 0.1, "crop": 0.2}.items():
         assert counts[kind] / 5000 == pytest.approx(share, abs=0.03), kind
 
 
@@ -210,6 +220,23 @@ def test_without_rooms_backdrops_serve_and_without_held_out_pictures_it_says_so(
         maker.make(kind)
     with pytest.raises(CommandError, match="no held-out pictures"):
         validation_batch(bare, SIZE)
+
+
+def test_camouflage_brings_the_background_near_the_people_and_leaves_them_alone() -> None:
+    colour, wall = np.array([40, 90, 200]), np.array([220, 160, 30])
+    alpha = np.zeros((72, 128), np.float32)
+    alpha[20:, 40:90] = 1
+    texture = np.random.default_rng(2).integers(-20, 21, (72, 128, 1))
+    frame = (np.where(alpha[:, :, None] > 0, colour, wall) + texture).astype(np.uint8)
+    behind, before = alpha == 0, np.abs(wall - colour).sum()
+    for seed in range(8):
+        tinted = lighting.camouflage(frame, alpha, np.random.default_rng(seed))
+        assert (tinted[~behind] == frame[~behind]).all()
+        left = np.abs(tinted[behind].mean(0) - colour).sum()
+        assert left < 0.65 * before
+        assert tinted[behind].std(0).min() > 8  # the wall keeps its texture
+    for nobody_or_all in (np.zeros_like(alpha), np.ones_like(alpha)):
+        assert lighting.camouflage(frame, nobody_or_all, np.random.default_rng(1)) is frame
 
 
 def test_a_starved_video_codec_makes_blocks_and_thins_colour() -> None:
