@@ -47,7 +47,7 @@ STANDING_FRAMES, WALKING_FRAMES, EMPTY_FRAMES = 24, 120, 24
 SWAY = 0.02  # of the frame's width
 MORE_PEOPLE, ROOMS, WALKERS = 5, 5, 2
 WAYS = ("whole", "closer")
-LARGEST_PX = 256 * 256  # of a network's input: larger ones take minutes
+LARGEST_PX = 352 * 208  # of a network's input: larger ones take minutes
 LEAST_WORSE = 0.02
 SOMETHING = 0.001  # of the frame
 

@@ -40,6 +40,8 @@ EMPTY_ALPHA = 1.5  # mean alpha (0..255) up to which a window counts as empty
 DISTRACTOR_SHARE = 0.25
 # How many real pictures get things pasted behind the people in them, and how many a print on their clothes.
 BEHIND_SHARE, PRINT_SHARE = 0.45, 0.07
+# A phone held at arm's length, or somebody who leans: the standard deviation.
+HELD_ASKEW_DEGREES = 9.0
 # How many composites add their people to those of a real picture.
 AMONG_OTHERS_SHARE = 0.3
 # How many composites show people who are far away, and how many of the others a single person.
@@ -177,7 +179,7 @@ class FrameMaker:
         """A window of a real picture, so that the frame cuts the body."""
         rng, entry = self.rng, self.pick(self.people)
         left, top, width, height = self.window(entry)
-        degrees = rng.normal(0, 4) if rng.random() < 0.4 else 0.0
+        degrees = rng.normal(0, HELD_ASKEW_DEGREES) if rng.random() < 0.5 else 0.0
         centre, target = (left + width / 2, top + height / 2), (self.width / 2, self.height / 2)
         matrix = place(centre, target, (self.width / width, self.height / height), degrees, rng.random() < 0.5)
         frame = warp(self.pack.picture(entry), matrix, self.size, cv2.BORDER_REPLICATE)
@@ -264,7 +266,7 @@ class FrameMaker:
         stretch = random_stretch(rng) ** 0.7
         target = (self.width * np.clip(rng.normal(0.5, 0.2 if smallest == 1 else 0.4), 0, 1), head)
         anchor, scales = ((x0 + x1) / 2, y0), (scale * stretch, scale)
-        matrix = place(anchor, target, scales, rng.normal(0, 4), rng.random() < 0.5)
+        matrix = place(anchor, target, scales, rng.normal(0, HELD_ASKEW_DEGREES), rng.random() < 0.5)
         return self.paste(frame, alpha, entry, matrix)
 
     def add_far_person(self, frame: Picture, alpha: Alpha, stretch: float) -> Frame:

@@ -19,7 +19,7 @@ from .pictures import list_pictures
 
 KINDS = {"masked": "people", "people": "people", "rooms": "room"}
 # Sets of which nobody occurs in another set: whole sets are the honest validation.
-VALIDATION_SETS = ("csvconf", "jupyter_bios", "ols")
+VALIDATION_SETS = ("jupyter_bios", "ols")
 VALIDATION_EVERY = {"masked": 20, "openimages_person": 12, "event_photos": 12}
 # Came squeezed to a square; most of the originals are 4:3.
 TRUE_ASPECT = {"openimages_person": 4 / 3}

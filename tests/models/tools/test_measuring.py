@@ -32,7 +32,7 @@ from background_filter.tests.engine.nets import brightness_net
 from background_filter.tests.models.training.people import HEIGHT, WIDTH, make_folder
 
 PICTURES = 3
-SHIPPED = {"person_fast_256x144", "person_quality_336x192"}
+SHIPPED = {"person_fast_256x144", "person_quality_352x208"}
 
 
 @pytest.fixture
