@@ -54,8 +54,8 @@ class NetworkSection(Section):
 class FramesSection(Section):
     """Shares of the kinds of frames (the rest are crops of real pictures) and how often each set is drawn.
 
-    The kinds are told in frames.py. `plain` frames are those that a network is used on: the last part of a training
-    gains from them (as Ge et al. 2021, arXiv:2107.08430, leave out their strongest disturbances at the end).
+    The kinds are told in frames.py. `plain` frames, like those that a network is used on, are meant for the last part
+    of a training (as Ge et al. 2021, arXiv:2107.08430, leave out their strongest disturbances at the end).
     `bystanders_unmarked` names sets whose masks leave out people in the back: what looks empty there may not be.
     """
 
@@ -69,10 +69,14 @@ class FramesSection(Section):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> FramesSection:
-        total = self.empty + self.composite + self.inset + self.grid + self.plain
+        total = sum(self.kinds().values())
         if total > 1 + 1e-9:
             raise PydanticCustomError("shares", "the shares add up to {total}, more than 1", {"total": round(total, 3)})
         return self
+
+    def kinds(self) -> dict[str, float]:
+        """Share by kind, without the crops."""
+        return self.model_dump(exclude={"bystanders_unmarked", "set_weights"})
 
 
 class LossSection(Section):

@@ -342,8 +342,8 @@ class FrameMaker:
 
     def draw_kind(self) -> str:
         """One of `KINDS`, by the configured shares; the rest are crops."""
-        shares = self.shares
-        limits = np.cumsum([shares.empty, shares.composite, shares.inset, shares.grid, shares.plain])
+        shares = self.shares.kinds()
+        limits = np.cumsum([shares[kind] for kind in KINDS[:-1]])
         return KINDS[int(np.searchsorted(limits, self.rng.random(), side="right"))]
 
     def make(self, kind: str | None = None) -> Frame:
