@@ -33,8 +33,8 @@ _CLICK_TIMEOUT_S = 5.0
 # Qt's stand-in for the question mark behind the label of a setting with a tooltip.
 _PICTURE = "\N{OBJECT REPLACEMENT CHARACTER}"
 _ROOT = "/org/a11y/atspi/accessible/root"
-_ACCESSIBLE, _ACTION, _COMPONENT, _TEXT = (
-    f"org.a11y.atspi.{each}" for each in ("Accessible", "Action", "Component", "Text")
+_ACCESSIBLE, _ACTION, _COMPONENT, _TEXT, _EDITABLE_TEXT = (
+    f"org.a11y.atspi.{each}" for each in ("Accessible", "Action", "Component", "Text", "EditableText")
 )
 _ENABLED, _SHOWING = 1 << 8, 1 << 25  # ATSPI_STATE_ENABLED, ATSPI_STATE_SHOWING
 _ON_THE_SCREEN = 0  # ATSPI_COORD_TYPE_SCREEN
@@ -143,6 +143,16 @@ class Widgets:
             return pressed and (effect is None or self._soon(effect))
 
         self._wait(f"the {role} {name} to be pressed", probe, window)
+
+    def write(self, name: Name, content: str, window: Name | None = None) -> None:
+        """Replace what stands in a field of text, wherever the keyboard's focus is."""
+
+        def probe() -> bool:
+            field = self.find("text", name, window)
+            self._call(field, _EDITABLE_TEXT, "SetTextContents", "s", content)
+            return self._content(field) == content
+
+        self._wait(f"{content!r} in the field {name}", probe, window)
 
     def click(self, name: Name, role: str, window: Name | None = None) -> None:
         """Click on a widget with the mouse, which gives it and its window the focus; ``press`` does not."""
