@@ -101,15 +101,24 @@ class LossSection(Section):
 
 
 class DistillSection(Section):
-    """A teacher whose soft mattes on the same frames are a second target.
+    """Teachers whose soft masks, on the same frames, are mixed into the labels.
 
-    `teacher` is a checkpoint (.pt), an ONNX file of this project's form, or a name in teachers.py, whose file is looked
-    for in the folder `models`.
+    `teachers` are checkpoints (.pt), ONNX files of this project's form, or names in teachers.py, whose files are looked
+    for in the folder `models`; their mean counts. `weight` is its share of the target; below .5 the label decides which
+    pixels are the person, and the teachers how sure of it one may be. Frames whose label is exact, because they were
+    put together, keep it. `mixed` is the share of frames that are two in one: there the teachers alone count.
     """
 
-    teacher: str | None = None
+    teachers: list[str] = []
     models: Path = Path(".")
-    weight: Weight = 0.5
+    weight: Share = 0.4
+    mixed: Share = 0.0
+
+    @model_validator(mode="after")
+    def _mixed_frames_have_a_target(self) -> DistillSection:
+        if self.mixed and not self.teachers:
+            raise PydanticCustomError("mixed", "mixed frames have no labels: name at least one of the teachers")
+        return self
 
 
 class TemporalSection(Section):
@@ -139,6 +148,8 @@ class RunSection(Section):
     `clock` says what minutes are: those that pass (`wall`), or those that the training process had on processors, all
     its threads together, whatever else the machine does (`processor`; no graphics card and no `workers` count there).
 
+    `precision` is Lightning's; `auto` is bfloat16 where the hardware computes with it.
+
     Every `check_every` steps the averaged weights are measured on at most `held_out` frames, of which `pictures` go to
     TensorBoard. `workers` processes per device make frames; 0 means that the training process makes them itself (what
     happens on a CPU unless told otherwise). `threads` is for the network on a CPU; by default PyTorch chooses.
@@ -150,7 +161,7 @@ class RunSection(Section):
     batch: Count = 32
     devices: Count = 1
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Count | None = None
     check_every: Count = 500

@@ -1,59 +1,61 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Teachers for distillation: soft mattes of a larger network as a second target, on the very frames of the training.
+"""Teachers for distillation: other networks look at the very frames of the training, and their soft masks count too.
 
-After Hinton et al. 2015 (arXiv:1503.02531); for masks the teacher's probabilities are the soft targets themselves.
+After Hinton et al. 2015 (arXiv:1503.02531) and, for looking at the same frame however it was changed, mixtures of two
+among them, Beyer et al. 2021 (arXiv:2106.05237). Teachers run where the frames are made, on the processor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from torch.nn import functional
 
 from ...filters.cli.errors import CommandError
 from ..catalog import InputSpec, OutputSpec
-from .checkpoint import Restored, restore
+from .checkpoint import restore
 from .config import DistillSection
+from .pictures import Alpha, Picture
 from .teachers import Description, Teacher, open_session, open_teacher
 
-# Float RGB pictures [N,3,H,W] in 0..1 to alphas [N,1,H,W] in 0..1, on the device of the pictures.
-Matting = Callable[[torch.Tensor], torch.Tensor]
+# A picture (uint8 RGB, HxWx3) to its alpha (float32 HxW, 0..1).
+Matting = Callable[[Picture], Alpha]
 
 
-def open_matting(section: DistillSection, device: torch.device) -> Matting | None:
-    """The configured teacher, or None where there is none; CommandError if it can't be opened."""
-    if section.teacher is None or not section.weight:
-        return None
-    if section.teacher.endswith(".pt"):
-        return network_matting(restore(Path(section.teacher)), device)
-    if section.teacher.endswith(".onnx"):
-        return file_matting(own_file(Path(section.teacher)))
-    return file_matting(open_teacher(section.teacher, section.models))
+def open_matting(section: DistillSection) -> Matting | None:
+    """The mean of the configured teachers, or None where there is none; CommandError if one can't be opened."""
+    teachers = [open_one(name, section.models) for name in section.teachers]
+    return (lambda picture_rgb: mean_alpha(teachers, picture_rgb)) if teachers else None
 
 
-def network_matting(restored: Restored, device: torch.device) -> Matting:
+def mean_alpha(teachers: Sequence[Matting], picture_rgb: Picture) -> Alpha:
+    """What several networks say of a picture, on average."""
+    return np.asarray(np.mean([teacher(picture_rgb) for teacher in teachers], axis=0), np.float32)
+
+
+def open_one(name: str, models: Path) -> Matting:
+    """A teacher by its file (a checkpoint, or ONNX of this project's form) or by its name."""
+    if name.endswith(".pt"):
+        return checkpoint_matting(Path(name))
+    return own_file(Path(name)) if name.endswith(".onnx") else open_teacher(name, models)
+
+
+def checkpoint_matting(path: Path) -> Matting:
     """The averaged weights of a checkpoint, at the size that they were trained with."""
-    network = restored.network.to(device).eval()
-    size = (restored.height, restored.width)
+    restored = restore(path)
+    network = restored.network.eval()
 
     @torch.no_grad()
-    def matting(pictures: torch.Tensor) -> torch.Tensor:
-        seen = functional.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
-        logits = functional.interpolate(network(seen), pictures.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.sigmoid(logits.float())
-
-    return matting
-
-
-def file_matting(teacher: Teacher) -> Matting:
-    """An ONNX file on the CPU, picture by picture."""
-
-    def matting(pictures: torch.Tensor) -> torch.Tensor:
-        pixels = (pictures * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        alphas = [torch.from_numpy(teacher(picture)) for picture in pixels]
-        return torch.stack(alphas)[:, None].to(pictures.device)
+    def matting(picture_rgb: Picture) -> Alpha:
+        height, width = picture_rgb.shape[:2]
+        small = cv2.resize(picture_rgb, (restored.width, restored.height), interpolation=cv2.INTER_AREA)
+        seen = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
+        logits = functional.interpolate(network(seen), (height, width), mode="bilinear", align_corners=False)
+        return np.asarray(torch.sigmoid(logits[0, 0].float()).numpy())
 
     return matting
 
@@ -61,7 +63,7 @@ def file_matting(teacher: Teacher) -> Matting:
 def own_file(path: Path) -> Teacher:
     """An ONNX file as `train export` writes it: RGB [1,3,H,W] in 0..1, logits [1,1,h,w]."""
     if not path.is_file():
-        raise CommandError(f"[distill] teacher: there is no file {path}.")
+        raise CommandError(f"[distill] teachers: there is no file {path}.")
     try:
         shape = open_session(path).get_inputs()[0].shape
     except Exception as error:  # ONNX Runtime's have no common class of their own

@@ -126,8 +126,8 @@ def read_pairs(folder: Path, width: int, height: int) -> Samples:
 
 def samples_of_pack(folder: Path, width: int, height: int) -> tuple[torch.Tensor, Samples]:
     """Training frames to calibrate on, and the held-out pictures of a pack."""
+    from .batches import FrameBatches, validation_batch
     from .config import FramesSection  # only a pack takes the whole training system
-    from .frames import FrameBatches, validation_batch
     from .pack import Pack
 
     pack, size = Pack(folder), (width, height)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from .batches import Batch, FrameBatches
 from .config import TrainingConfig
-from .frames import Batch, FrameBatches
+from .distill import open_matting
 from .pack import Pack
 
 MOST_WORKERS = 8
@@ -25,6 +26,8 @@ class FrameStream(IterableDataset[Batch]):
 
     def __init__(self, config: TrainingConfig, rank: int, step: int) -> None:
         self.config = config
+        # What is wrong with a teacher is said here, not in another process.
+        open_matting(config.distill)
         # A resumed run goes on with frames that it has not seen.
         self.seed = [config.run.seed, rank, step]
 
@@ -33,7 +36,8 @@ class FrameStream(IterableDataset[Batch]):
         size = (config.network.width, config.network.height)
         seed = [*self.seed, worker.id if worker else 0]
         batch = config.run.batch // config.run.devices
-        return iter(FrameBatches(Pack(config.pack), config.frames, size, batch, seed))
+        matting = open_matting(config.distill)
+        return iter(FrameBatches(Pack(config.pack), config.frames, size, batch, seed, config.distill, matting))
 
 
 def frame_loader(config: TrainingConfig, device: torch.device, rank: int, step: int) -> DataLoader[Batch]:

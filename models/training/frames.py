@@ -10,11 +10,10 @@ the person alpha at the frame's own size.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...filters.cli.errors import CommandError
@@ -26,9 +25,10 @@ from .pictures import Alpha, Picture, resize
 
 Frame = tuple[Picture, Alpha]
 Matrix = NDArray[np.float64]
-Batch = tuple[torch.Tensor, torch.Tensor]
 
 KINDS = ("empty", "composite", "inset", "grid", "plain", "crop")
+# Put together from cut-outs and rooms, they have a better label than a teacher can give.
+EXACT_KINDS = ("empty", "composite")
 
 # How many of the crops show a picture as a whole, squeezed into the frame.
 WHOLE_SHARE = 0.45
@@ -363,45 +363,3 @@ class FrameMaker:
             "crop": self.crop,
         }
         return makers[kind]()
-
-
-class FrameBatches:
-    """Endless batches: pictures uint8 RGB [N,3,H,W] and targets uint8 [N,1,H,W] (alpha 0..255)."""
-
-    def __init__(
-        self, pack: Pack, shares: FramesSection, size: tuple[int, int], batch: int, seed: int | Sequence[int]
-    ) -> None:
-        self.pack, self.shares, self.size, self.batch, self.seed = pack, shares, size, batch, seed
-
-    def __iter__(self) -> Iterator[Batch]:
-        cv2.setNumThreads(1)
-        maker = FrameMaker(self.pack, self.shares, self.size, self.seed)
-        while True:
-            pictures = np.empty((self.batch, 3, self.size[1], self.size[0]), np.uint8)
-            targets = np.empty((self.batch, 1, self.size[1], self.size[0]), np.uint8)
-            for i in range(self.batch):
-                frame, alpha = maker.make()
-                pictures[i] = frame[:, :, ::-1].transpose(2, 0, 1)
-                targets[i, 0] = np.round(alpha * 255)
-            yield torch.from_numpy(pictures), torch.from_numpy(targets)
-
-
-def validation_batch(pack: Pack, size: tuple[int, int], largest: int | None = None) -> Batch:
-    """The held-out pictures, squeezed whole and as their upper part, in the form of `FrameBatches`.
-
-    With `largest`, at most so many frames (two or more), evenly drawn from all sets.
-    """
-    entries = [entry for entry in pack.entries if entry.validation]
-    if not entries:
-        raise CommandError("The pack has no held-out pictures: some rows of the manifest need the split “val”.")
-    if largest and len(entries) > largest // 2:
-        kept = np.linspace(0, len(entries) - 1, max(1, largest // 2)).round().astype(int)
-        entries = [entries[i] for i in kept]
-    pictures, targets = [], []
-    for entry in entries:
-        picture = pack.picture(entry)
-        for part in (picture, picture[: max(1, round(entry.width * size[1] / size[0]))]):
-            frame = resize(part, size)
-            pictures.append(frame[:, :, 2::-1].transpose(2, 0, 1))
-            targets.append(frame[None, :, :, 3])
-    return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(targets))

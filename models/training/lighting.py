@@ -143,12 +143,35 @@ def camouflage(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Pictur
     return clipped(frame + np.float32(rng.uniform(0.4, 1)) * shift * behind)
 
 
+def bare(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
+    """Clothes in the colour of the wearer's skin: bare shoulders and arms, which official portraits never show.
+
+    Their shading stays in part, their texture goes.
+    """
+    height = alpha.shape[0]
+    skin = cv2.inRange(cv2.cvtColor(frame, cv2.COLOR_BGR2HSV), SKIN_HSV[0], SKIN_HSV[1]).astype(np.float32) / 255
+    face = (skin * (alpha > 0.95))[:, :, None]
+    if face[::4, ::4].sum() < 8:
+        return frame
+    # Brown hair counts as skin, too, and makes the mean darker.
+    tone = mean_colour(frame, face) * np.float32(np.exp(rng.normal(0.15, 0.2)))
+    light = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), (0, 0), height / rng.uniform(24, 96))
+    shading = light.astype(np.float32) - cv2.mean(light, (alpha > 0.5).astype(np.uint8))[0]
+    painted = tone + np.float32(rng.uniform(0.2, 0.6)) * shading[:, :, None]
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    below_the_face = ((rows - (rows * face[:, :, 0]).sum() / face.sum()) / (0.15 * height)).clip(0, 1)
+    cover = alpha * (1 - cv2.blur(skin, (5, 5))) * below_the_face
+    return clipped(frame + cover[:, :, None] * (painted - frame))
+
+
 def disturb(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """Apply a random selection of all faults above to one frame."""
     if rng.random() < 0.2:
         frame = recolour(frame, 1 - alpha, rng)
     if rng.random() < 0.2:
         frame = recolour(frame, alpha, rng)
+    if rng.random() < 0.08:
+        frame = bare(frame, alpha, rng)
     if rng.random() < 0.2:
         frame = camouflage(frame, alpha, rng)
     if rng.random() < 0.25:

@@ -27,12 +27,11 @@ from torch.nn import functional
 
 from ...filters.cli.errors import CommandError
 from .. import networks
-from .beginning import CONFIG, make_network, prepare_folder, warn_of_unknown_sets
+from .batches import Batch, validation_batch
+from .beginning import CONFIG, make_network, precision_for, prepare_folder, warn_of_unknown_sets
 from .checkpoint import read_checkpoint
 from .config import TrainingConfig, read_config
-from .distill import open_matting
 from .feeding import frame_loader
-from .frames import Batch, validation_batch
 from .losses import mask_loss, move, steadiness
 from .metrics import MaskMetrics
 from .pack import Pack
@@ -68,7 +67,6 @@ class Run:
         )
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.optimiser = fabric.setup(network, optimiser)
-        self.matting = open_matting(config.distill, fabric.device)
         self.random = torch.Generator().manual_seed(config.run.seed)
         self.step, self.seconds, self.best = 0, 0.0, 0.0
 
@@ -156,8 +154,6 @@ class Run:
             total = total + temporal.weight * steadiness(
                 own[0], outputs[0][count:], shift, (target.shape[-2], target.shape[-1])
             )
-        if self.matting:
-            total = total + self.config.distill.weight * mask_loss(own[:1], self.matting(picture), weights, 0.0)
         return total
 
     def random_shift(self) -> tuple[int, int]:
@@ -217,7 +213,7 @@ class Run:
 def train(config: TrainingConfig, resume: bool) -> None:
     """Train until the steps or minutes are used up; process 0 measures and saves."""
     settings = config.run
-    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)
+    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=precision_for(settings))
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
     run = Run(config, fabric)

@@ -92,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do all of it."""
     changes = [*options.set, f"pack={(options.work / 'pack').as_posix()}"]
+    if options.models:
+        changes.append(f"distill.models={options.models.as_posix()}")
     configs = {path: read_config(path, changes) for path in options.config}
     if len({config.out for config in configs.values()}) < len(configs):
         raise CommandError("Two of the configurations have the same folder `out`.", 2)

@@ -4,10 +4,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from background_filter.filters.cli.errors import CommandError
 from background_filter.models import networks
-from background_filter.models.training.beginning import make_network
+from background_filter.models.training.beginning import make_network, precision_for
 from background_filter.models.training.config import TrainingConfig, read_config, to_toml
 from background_filter.models.training.watch import BEST
 
@@ -49,9 +50,25 @@ def test_every_architecture_has_a_configuration() -> None:
     assert {read_config(path).network.name for path in CONFIGS} == set(networks.NETWORKS)
 
 
+@pytest.mark.parametrize("native", [False, True])
+def test_a_processor_that_only_imitates_bfloat16_is_not_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    run = read(tmp_path, SMALLEST, "run.accelerator=cpu").run
+    assert precision_for(run) == ("bf16-mixed" if native else "32-true")
+    assert precision_for(read(tmp_path, SMALLEST, "run.precision=16-mixed").run) == "16-mixed"
+
+
 def test_a_misspelt_key_names_the_nearest(tmp_path: Path) -> None:
     said = complaint(tmp_path, SMALLEST + "[optimiser]\nlearning_rat = 1.0\n")
     assert said.endswith("Unknown key 'learning_rat' in [optimiser]: did you mean learning_rate?")
+
+
+def test_mixed_frames_need_a_teacher(tmp_path: Path) -> None:
+    said = complaint(tmp_path, SMALLEST + "[distill]\nmixed = 0.2\n")
+    assert said.endswith("[distill]: mixed frames have no labels: name at least one of the teachers.")
 
 
 def test_a_key_in_the_wrong_section_is_sent_to_its_own(tmp_path: Path) -> None:

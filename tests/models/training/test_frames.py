@@ -7,12 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from background_filter.filters.cli.errors import CommandError
 from background_filter.models.training import frames, lighting, manifest, pack, sheet
 from background_filter.models.training.config import FramesSection
-from background_filter.models.training.frames import KINDS, FrameBatches, FrameMaker, validation_batch
+from background_filter.models.training.frames import KINDS, FrameMaker
 from background_filter.models.training.pack import Pack
 from background_filter.models.training.pictures import read_picture, write_picture
 from background_filter.tests.models.training.people import person, room, step
@@ -176,25 +175,6 @@ def test_kinds_come_in_the_configured_shares(packed: Pack) -> None:
         assert counts[kind] / 5000 == pytest.approx(share, abs=0.03), kind
 
 
-def test_the_same_seed_makes_the_same_frames_and_another_does_not(packed: Pack) -> None:
-    def first(seed: int | list[int]) -> torch.Tensor:
-        pictures, targets = next(iter(FrameBatches(packed, FramesSection(), SIZE, 6, seed)))
-        assert pictures.dtype == targets.dtype == torch.uint8
-        assert pictures.shape == (6, 3, 36, 64)
-        assert targets.shape == (6, 1, 36, 64)
-        return torch.cat([pictures, targets], 1)
-
-    assert torch.equal(first([1, 0, 0]), first([1, 0, 0]))
-    assert not torch.equal(first([1, 0, 0]), first([1, 0, 1]))
-
-
-def test_batches_are_rgb(packed: Pack) -> None:
-    pictures, targets = validation_batch(packed, SIZE)
-    assert len(pictures) == 2 * sum(entry.validation for entry in packed.entries) > 0
-    assert torch.equal(pictures[:, 0], targets[:, 0])
-    assert len(validation_batch(packed, SIZE, 3)[0]) == 2
-
-
 def test_sets_are_drawn_by_their_weights(packed: Pack) -> None:
     maker = FrameMaker(packed, FramesSection(set_weights={"people": 0.25}), SIZE, 1)
     entries = [*maker.people, *maker.rooms]
@@ -212,14 +192,11 @@ def test_held_out_pictures_are_never_trained_on(packed: Pack) -> None:
     assert not held_out & {entry.file for entry in (*maker.people, *maker.rooms, *maker.cut_outs)}
 
 
-def test_without_rooms_backdrops_serve_and_without_held_out_pictures_it_says_so(tmp_path: Path) -> None:
-    bare = Pack(make_pack(tmp_path, rooms=0, val_every=1000000))
-    maker = FrameMaker(bare, FramesSection(), SIZE, 2)
+def test_without_rooms_backdrops_serve(tmp_path: Path) -> None:
+    maker = FrameMaker(Pack(make_pack(tmp_path, rooms=0)), FramesSection(), SIZE, 2)
     assert not maker.rooms
     for kind in KINDS:
         maker.make(kind)
-    with pytest.raises(CommandError, match="no held-out pictures"):
-        validation_batch(bare, SIZE)
 
 
 def test_camouflage_brings_the_background_near_the_people_and_leaves_them_alone() -> None:
@@ -237,6 +214,23 @@ def test_camouflage_brings_the_background_near_the_people_and_leaves_them_alone(
         assert tinted[behind].std(0).min() > 8  # the wall keeps its texture
     for nobody_or_all in (np.zeros_like(alpha), np.ones_like(alpha)):
         assert lighting.camouflage(frame, nobody_or_all, np.random.default_rng(1)) is frame
+
+
+def test_bare_skin_takes_the_place_of_clothes_and_of_nothing_else() -> None:
+    skin, shirt, wall = np.array([120, 160, 210]), np.array([200, 90, 40]), np.array([90, 110, 60])
+    alpha = np.zeros((72, 128), np.float32)
+    alpha[10:, 40:90] = 1
+    frame = np.where(alpha[:, :, None] > 0, shirt, wall)
+    frame[10:30, 40:90] = skin
+    frame = frame.astype(np.uint8)
+    for seed in range(8):
+        painted = lighting.bare(frame, alpha, np.random.default_rng(seed))
+        assert (painted[alpha == 0] == frame[alpha == 0]).all()
+        assert (painted[10:27, 43:87] == skin).all()
+        blue, green, red = painted[45:, 40:90].reshape(-1, 3).mean(0)
+        assert blue < green <= red, "as skin has it, and the shirt has not"
+    without_skin = np.full_like(frame, shirt)
+    assert lighting.bare(without_skin, alpha, np.random.default_rng(1)) is without_skin
 
 
 def test_a_starved_video_codec_makes_blocks_and_thins_colour() -> None:

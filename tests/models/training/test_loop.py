@@ -20,10 +20,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from background_filter.filters.cli.errors import CommandError
 from background_filter.models import networks
 from background_filter.models.training import export, loop
+from background_filter.models.training.batches import Batch
 from background_filter.models.training.checkpoint import read_checkpoint
 from background_filter.models.training.config import read_config
 from background_filter.models.training.feeding import FrameStream, frame_loader
-from background_filter.models.training.frames import Batch
 from background_filter.models.training.loop import learning_rate_factor
 from background_filter.models.training.watch import read_log
 from background_filter.tests.models.training.people import make_pack, step
@@ -224,12 +224,12 @@ def test_a_teacher_teaches(packed: Path, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "teacher.pt")
     common = ("run.steps=25", "run.check_every=25")
     assert step(loop, *words(packed, tmp_path / "alone", *common)) == 0
-    taught = (*common, f"distill.teacher={tmp_path / 'teacher.pt'}", "distill.weight=20")
+    taught = (*common, f"distill.teachers=['{tmp_path / 'teacher.pt'}']", "distill.weight=1")
     assert step(loop, *words(packed, tmp_path / "taught", *taught)) == 0
     accuracy = {name: read_log(tmp_path / name)[-1]["background_iou"] for name in ("alone", "taught")}
     assert accuracy["taught"] < accuracy["alone"] - 0.1
     with pytest.raises(CommandError, match="There is no teacher"):
-        step(loop, *words(packed, tmp_path / "none", "distill.teacher=nobody"))
+        step(loop, *words(packed, tmp_path / "none", "distill.teachers=['nobody']"))
 
 
 def test_steadiness_is_a_part_of_the_loss(packed: Path, tmp_path: Path) -> None:
