@@ -13,7 +13,7 @@ from torch import nn
 from ...filters.cli.errors import CommandError
 from .. import networks
 from .checkpoint import read_checkpoint
-from .config import NetworkSection, RunSection, TrainingConfig, to_toml
+from .config import NetworkSection, Precision, RunSection, TrainingConfig, to_toml
 from .pack import Pack
 from .pictures import write_whole
 from .watch import BEST, LAST, LOG, TENSORBOARD
@@ -44,7 +44,7 @@ def warn_of_unknown_sets(config: TrainingConfig) -> None:
         )
 
 
-def precision_for(config: RunSection) -> str:
+def precision_for(config: RunSection) -> Precision:
     """Lightning's name of the configured precision; `auto` is bfloat16, but not on processors that imitate it.
 
     There a step takes twice the time of one in float32 (measured with AVX-512 without its bfloat16).

@@ -28,6 +28,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # Lightning's names
 
 
 class Section(BaseModel):
@@ -148,7 +149,7 @@ class RunSection(Section):
     `clock` says what minutes are: those that pass (`wall`), or those that the training process had on processors, all
     its threads together, whatever else the machine does (`processor`; no graphics card and no `workers` count there).
 
-    `precision` is Lightning's; `auto` is bfloat16 where the hardware computes with it.
+    `precision` `auto` is bfloat16 where the hardware computes with it.
 
     Every `check_every` steps the averaged weights are measured on at most `held_out` frames, of which `pictures` go to
     TensorBoard. `workers` processes per device make frames; 0 means that the training process makes them itself (what
@@ -161,7 +162,7 @@ class RunSection(Section):
     batch: Count = 32
     devices: Count = 1
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    precision: Precision | Literal["auto"] = "auto"
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Count | None = None
     check_every: Count = 500

@@ -150,7 +150,7 @@ def bare(frame: Picture, alpha: Alpha, rng: np.random.Generator) -> Picture:
     """
     height = alpha.shape[0]
     skin = cv2.inRange(cv2.cvtColor(frame, cv2.COLOR_BGR2HSV), SKIN_HSV[0], SKIN_HSV[1]).astype(np.float32) / 255
-    face = (skin * (alpha > 0.95))[:, :, None]
+    face = np.where(alpha > 0.95, skin, np.float32(0))[:, :, None]
     if face[::4, ::4].sum() < 8:
         return frame
     # Brown hair counts as skin, too, and makes the mean darker.

@@ -15,8 +15,6 @@ from background_filter.models.training.pack import Pack
 from background_filter.models.training.pictures import Alpha, Picture
 from background_filter.tests.models.training.test_frames import SIZE, make_pack
 
-NOTHING_BUT = {kind: dict.fromkeys(KINDS[:-1], 0.0) | ({} if kind == "crop" else {kind: 1.0}) for kind in KINDS}
-
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Pack:
@@ -28,11 +26,12 @@ def sees_people_everywhere(picture_rgb: Picture) -> Alpha:
     return np.ones(picture_rgb.shape[:2], np.float32)
 
 
-def first_batch(packed: Pack, kind: str, **distill: float) -> tuple[torch.Tensor, torch.Tensor]:
-    section = DistillSection(teachers=["someone"], **distill)
-    shares = FramesSection(**NOTHING_BUT[kind])
-    pictures, targets = next(iter(FrameBatches(packed, shares, SIZE, 12, 3, section, sees_people_everywhere)))
-    return pictures, targets
+def first_targets(packed: Pack, kind: str, weight: float = 0.4, mixed: float = 0.0) -> torch.Tensor:
+    """The targets of frames of one kind, of which that teacher has seen what it is shown."""
+    section = DistillSection(teachers=["someone"], weight=weight, mixed=mixed)
+    shares = FramesSection.model_validate({each: float(each == kind) for each in KINDS[:-1]})
+    _, targets = next(iter(FrameBatches(packed, shares, SIZE, 12, 3, section, sees_people_everywhere)))
+    return targets
 
 
 def test_the_same_seed_makes_the_same_frames_and_another_does_not(packed: Pack) -> None:
@@ -56,22 +55,22 @@ def test_batches_are_rgb(packed: Pack) -> None:
 
 @pytest.mark.parametrize("kind", ["crop", "plain", "inset", "grid"])
 def test_teachers_have_a_share_of_the_target_but_not_the_last_word(packed: Pack, kind: str) -> None:
-    _, targets = first_batch(packed, kind, weight=0.4)
+    targets = first_targets(packed, kind)
     assert targets.min() == round(0.4 * 255)
     assert targets.max() == 255
-    _, without = first_batch(packed, kind, weight=0.0)
+    without = first_targets(packed, kind, weight=0.0)
     assert without.min() == 0
     assert torch.equal(targets >= 128, without >= 43)  # .4 + .6 * alpha is above one half from alpha 1/6 on
 
 
 def test_what_was_put_together_needs_no_teacher(packed: Pack) -> None:
-    assert first_batch(packed, "empty", weight=0.4)[1].max() == 0
-    assert first_batch(packed, "composite", weight=0.4)[1].min() == 0
+    assert first_targets(packed, "empty").max() == 0
+    assert first_targets(packed, "composite").min() == 0
 
 
 def test_of_two_frames_in_one_only_the_teachers_know(packed: Pack) -> None:
     for kind in KINDS:
-        assert first_batch(packed, kind, mixed=1.0)[1].min() == 255
+        assert first_targets(packed, kind, mixed=1.0).min() == 255
 
 
 def test_two_frames_in_one_are_those_two(packed: Pack) -> None:
