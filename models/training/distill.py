@@ -15,12 +15,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ...filters.cli.errors import CommandError
-from ..catalog import InputSpec, OutputSpec
 from .checkpoint import restore
 from .config import DistillSection
 from .pictures import Alpha, Picture
-from .teachers import Description, Teacher, open_session, open_teacher
+from .teachers import open_teacher, own_network
 
 # A picture (uint8 RGB, HxWx3) to its alpha (float32 HxW, 0..1).
 Matting = Callable[[Picture], Alpha]
@@ -41,7 +39,7 @@ def open_one(name: str, models: Path) -> Matting:
     """A teacher by its file (a checkpoint, or ONNX of this project's form) or by its name."""
     if name.endswith(".pt"):
         return checkpoint_matting(Path(name))
-    return own_file(Path(name)) if name.endswith(".onnx") else open_teacher(name, models)
+    return own_network(Path(name)) if name.endswith(".onnx") else open_teacher(name, models)
 
 
 def checkpoint_matting(path: Path) -> Matting:
@@ -58,17 +56,3 @@ def checkpoint_matting(path: Path) -> Matting:
         return np.asarray(torch.sigmoid(logits[0, 0].float()).numpy())
 
     return matting
-
-
-def own_file(path: Path) -> Teacher:
-    """An ONNX file as `train export` writes it: RGB [1,3,H,W] in 0..1, logits [1,1,h,w]."""
-    if not path.is_file():
-        raise CommandError(f"[distill] teachers: there is no file {path}.")
-    try:
-        shape = open_session(path).get_inputs()[0].shape
-    except Exception as error:  # ONNX Runtime's have no common class of their own
-        raise CommandError(f"{path} can't be opened as an ONNX model: {error}") from error
-    if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape):
-        raise CommandError(f"{path} takes {shape}; expected [1, 3, height, width], as `train export` writes it.")
-    spec = InputSpec(None, shape[3], shape[2], "NCHW", "RGB", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    return Teacher(path, Description(str(path), "", spec, OutputSpec(None, "logits", "NCHW", 0)))

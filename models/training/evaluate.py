@@ -16,16 +16,13 @@ Milliseconds of processor time are of the bare network on one thread, all networ
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
-import onnx
 import torch
 
 from ...filters.cli.errors import CommandError
-from ..catalog import InputSpec, OutputSpec
 from .measuring import (
     CONDITIONS,
     YARDSTICK,
@@ -39,36 +36,15 @@ from .measuring import (
     measure_flicker,
 )
 from .pictures import PictureError
-from .teachers import TEACHERS, Description, Teacher, open_session
-
-
-def own_network(path: Path) -> Teacher:
-    """A network that `train export` wrote, or any with one NCHW RGB input in 0..1 and logits; else CommandError."""
-    try:
-        shape = open_session(path).get_inputs()[0].shape
-    except Exception as error:  # ONNX Runtime's have no common class of their own
-        raise CommandError(f"{path}: can't be opened as an ONNX model: {str(error).splitlines()[0]}") from error
-    if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape):
-        raise CommandError(f"{path}: expected an input of [1, 3, height, width], found {shape}")
-    takes = InputSpec(None, shape[3], shape[2], "NCHW", "RGB", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    licence = next((each.value for each in onnx.load(path).metadata_props if each.key == "licence"), "?")
-    return Teacher(path, Description(path.name, licence, takes, OutputSpec(None, "logits", "NCHW", 0)))
+from .teachers import Teacher, find_file, known_teachers, own_network
 
 
 def known_networks(folder: Path) -> dict[str, Teacher]:
-    """Every network of teachers.py whose file lies in a folder, RVM also at the yardstick's input size."""
+    """Every network of teachers.py whose file lies in a folder or in one of those in it."""
     if not folder.is_dir():
         raise CommandError(f"--teachers-from: there is no folder {folder}")
-    found = {}
-    for name, description in TEACHERS.items():
-        path = folder / description.file
-        if not path.is_file():
-            continue
-        found[name] = Teacher(path, description)
-        if description.sizes is not None:
-            small = dataclasses.replace(description.input, width=256, height=144)
-            found[f"{name}_256x144"] = Teacher(path, dataclasses.replace(description, input=small, sizes=None))
-    return found
+    files = {name: (find_file(description, folder), description) for name, description in known_teachers().items()}
+    return {name: Teacher(path, description) for name, (path, description) in files.items() if path}
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:

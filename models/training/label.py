@@ -49,7 +49,7 @@ from .teachers import Teacher, open_teacher
 
 DEFAULT_TEACHERS = ["rvm", "mediapipe_general", "sinet_320"]
 # Not SINet: it knows portraits only, and in 10 of 12 empty rooms it saw more than 1 % person. DeepLab saw none there.
-DEFAULT_ROOM_TEACHERS = ["rvm", "mediapipe_general", "deeplab_voc"]
+DEFAULT_ROOM_TEACHERS = ["rvm", "mediapipe_general", "deeplabv3"]
 LONG_SIDE = 576
 
 

@@ -2,8 +2,8 @@
 """Networks of other projects whose answers serve as labels or as a yardstick.
 
 A teacher takes one picture (uint8 RGB, HxWx3) and gives a person alpha (float32, HxW, 0..1) of the same size. What a
-network takes and gives is data: `TEACHERS` below, and every entry of the models' catalogue. The files lie in a folder
-of the user's; none is part of this repository.
+network takes and gives is data: its entry in the models' catalogue. The files lie in a folder of the user's; none of
+them is part of this repository.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -26,9 +27,6 @@ from .pictures import Alpha, Picture
 
 Tensor = NDArray[np.float32]
 
-RVM_FILE = "rvm/rvm_mobilenetv3.onnx"
-MEDIAPIPE_GENERAL_FILE = "mediapipe/mediapipe_selfie_general_256.onnx"
-MEDIAPIPE_LANDSCAPE_FILE = "mediapipe/mediapipe_selfie_landscape_144x256.onnx"
 FRAME_FOR_COST = (640, 360)  # what networks of any size are shown when their cost is measured
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
@@ -59,87 +57,29 @@ class Description:
     passes: int = 1
 
 
-_ZERO, _ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-# NAVER's numbers for SINet and ExtremeC3: (pixel - mean) / (std * 255), blue first.
-_NAVER_MEAN = (102.89 / 255, 111.25 / 255, 126.91 / 255)
-_NAVER_STD = (62.93, 62.82, 66.36)
-
-
-def _unit(width: int, height: int, layout: str) -> InputSpec:
-    """RGB from 0 to 1."""
-    return InputSpec(None, width, height, layout, "RGB", 1 / 255, _ZERO, _ONE)
-
-
-def _centred(side: int, layout: str) -> InputSpec:
-    """RGB from -1 to 1."""
-    return InputSpec(None, side, side, layout, "RGB", 1 / 127.5, _ONE, _ONE)
-
-
-def _naver(side: int) -> InputSpec:
-    return InputSpec(None, side, side, "NCHW", "BGR", 1 / 255, _NAVER_MEAN, _NAVER_STD)
-
-
-def _output(kind: str, layout: str, channel: int = 0, tensor: str | None = None) -> OutputSpec:
-    return OutputSpec(tensor, kind, layout, channel)
-
-
-TEACHERS = {
-    # Lin et al. 2022, Robust High-Resolution Video Matting (arXiv:2108.11515).
-    "rvm": Description(
-        RVM_FILE,
-        "GPL-3.0",
-        InputSpec("src", 0, 0, "NHWC", "RGB", 1 / 255, _ZERO, _ONE),
-        _output("probability", "NHWC", tensor="pha"),
-        AnySize(320, 448, 16),
-        {f"r{i}o": f"r{i}i:0" for i in range(1, 5)},
-        passes=2,
-    ),
-    # Google's model cards "MediaPipe Selfie Segmentation", 2021.
-    "mediapipe_general": Description(
-        MEDIAPIPE_GENERAL_FILE, "Apache-2.0", _unit(256, 256, "NHWC"), _output("probability", "NHWC")
-    ),
-    "mediapipe_landscape": Description(
-        MEDIAPIPE_LANDSCAPE_FILE, "Apache-2.0", _unit(256, 144, "NHWC"), _output("probability", "NHWC")
-    ),
-    # Park et al. 2020, SINet (arXiv:1911.09099).
-    "sinet_320": Description("sinet/sinet_320.onnx", "MIT", _naver(320), _output("probability", "NCHW", 1)),
-    "sinet_224": Description("sinet/sinet_224.onnx", "MIT", _naver(224), _output("softmax_logits", "NCHW", 1)),
-    # Park et al. 2019, ExtremeC3Net (arXiv:1908.03093).
-    "extremec3": Description("extremec3/extremec3_224.onnx", "MIT", _naver(224), _output("logits", "NCHW")),
-    "portrait_mnv3": Description(
-        "portrait-mnv3/anil_mnv3_seg_float.onnx", "MIT", _unit(256, 256, "NHWC"), _output("softmax_logits", "NHWC", 1)
-    ),
-    "prisma": Description("prisma/prisma_256.onnx", "MIT", _unit(256, 256, "NCHW"), _output("probability", "NCHW")),
-    # Chen et al. 2017, DeepLabV3 (arXiv:1706.05587), on MobileNetV2; one trained on AISegment, one on Pascal VOC.
-    "deeplab_aiseg": Description(
-        "deeplab-aiseg/deeplab_aiseg_513.onnx", "MIT", _centred(513, "NCHW"), _output("softmax_logits", "NCHW", 1)
-    ),
-    "deeplab_voc": Description(
-        "deeplab-voc/deeplabv3_257_mv_gpu.onnx",
-        "Apache-2.0",
-        _centred(257, "NHWC"),
-        _output("softmax_logits", "NHWC", 15),
-    ),
-    # Papandreou et al. 2018, PersonLab (arXiv:1803.08225), from which BodyPix comes.
-    "bodypix": Description(
-        "bodypix/bodypix_050_8.onnx", "Apache-2.0", _centred(257, "NHWC"), _output("logits", "NHWC")
-    ),
-}
+# Lin et al. 2022, Robust High-Resolution Video Matting (arXiv:2108.11515), in pictures of any shape.
+RVM, RVM_ENTRY, RVM_SIZES = "rvm", "rvm_mobilenetv3_tf", AnySize(320, 448, 16)
 
 
 def from_catalogue(entry: ModelEntry) -> Description:
     """A model of the catalogue as a teacher."""
-    return Description(entry.file, entry.license, entry.input, entry.output)
+    memory = {state.output: state.input for state in entry.recurrence}
+    passes = 2 if memory else 1
+    return Description(entry.file, entry.license, entry.input, entry.output, memory=memory, passes=passes)
+
+
+def known_teachers() -> dict[str, Description]:
+    """Robust Video Matting at any size, and all models of the catalogue that take nothing but pictures, by name."""
+    known = {name: from_catalogue(entry) for name, entry in load_catalog().items() if not entry.constants}
+    return {RVM: replace(known[RVM_ENTRY], sizes=RVM_SIZES), **known}
 
 
 def describe(name: str) -> Description:
-    """The description of a teacher or of a model of the catalogue; CommandError lists the known names."""
-    catalogue = load_catalog()
-    if name in TEACHERS:
-        return TEACHERS[name]
-    if name in catalogue:
-        return from_catalogue(catalogue[name])
-    raise CommandError(f"There is no teacher “{name}”. Known are {', '.join([*TEACHERS, *catalogue])}.", 2)
+    """The description of a teacher; CommandError lists the known names."""
+    known = known_teachers()
+    if name in known:
+        return known[name]
+    raise CommandError(f"There is no teacher “{name}”. Known are {', '.join(known)}.", 2)
 
 
 def as_it_says(session: onnxruntime.InferenceSession, description: Description) -> Description:
@@ -152,19 +92,33 @@ def as_it_says(session: onnxruntime.InferenceSession, description: Description) 
     return replace(description, input=takes, output=replace(description.output, **said.get("output", {})))
 
 
-def find_file(description: Description, models: Path) -> Path:
-    """The teacher's file in the folder `models`, or among the weights that ship; CommandError says where it belongs."""
-    places = (models / description.file, models / Path(description.file).name, WEIGHTS / description.file)
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        raise CommandError(f"There is no file {places[0]}. Name the folder that holds it with --models.")
-    return found
+def find_file(description: Description, models: Path) -> Path | None:
+    """The teacher's file in the folder `models` or in one of those in it; None where there is none."""
+    return next((path for path in (models / description.file, *sorted(models.glob(f"*/{description.file}")))
+                 if path.is_file()), None)  # fmt: skip
 
 
 def open_teacher(name: str, models: Path, threads: int = 1) -> Teacher:
     """A teacher by name, with its file from the folder `models`."""
     description = describe(name)
-    return Teacher(find_file(description, models), description, threads)
+    path = find_file(description, models) or find_file(description, WEIGHTS)
+    if path is None:
+        missing = models / description.file
+        raise CommandError(f"There is no file {missing}. Name the folder that holds it, with --models or in [distill].")
+    return Teacher(path, description, threads)
+
+
+def own_network(path: Path) -> Teacher:
+    """A network that `train export` wrote, or any with one NCHW RGB input in 0..1 and logits; else CommandError."""
+    try:
+        shape = open_session(path).get_inputs()[0].shape
+    except Exception as error:  # ONNX Runtime's have no common class of their own
+        raise CommandError(f"{path}: can't be opened as an ONNX model: {str(error).splitlines()[0]}") from error
+    if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape):
+        raise CommandError(f"{path}: expected an input of [1, 3, height, width], found {shape}")
+    takes = InputSpec(None, shape[3], shape[2], "NCHW", "RGB", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    licence = next((each.value for each in onnx.load(path).metadata_props if each.key == "licence"), "?")
+    return Teacher(path, Description(path.name, licence, takes, OutputSpec(None, "logits", "NCHW", 0)))
 
 
 def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -292,11 +246,3 @@ def _to_alpha(answer: Tensor, spec: OutputSpec, size: tuple[int, int]) -> Alpha:
     # One logit is enlarged before the sigmoid, as in the engine: edges stay sharper.
     alpha = 1 / (1 + np.exp(-np.clip(plane, -30, 30))) if spec.kind == "logits" else np.clip(plane, 0, 1)
     return np.asarray(alpha, np.float32)
-
-
-class MediaPipe(Teacher):
-    """A MediaPipe selfie segmenter by its file."""
-
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        name = "mediapipe_landscape" if path.name == Path(MEDIAPIPE_LANDSCAPE_FILE).name else "mediapipe_general"
-        super().__init__(path, TEACHERS[name], threads)

@@ -27,7 +27,7 @@ from background_filter.models.tools.evaluate import open_networks
 from background_filter.models.tools.speeds import ModelSpeed, Speeds
 from background_filter.models.training.measuring import Case, Results
 from background_filter.models.training.pictures import read_picture
-from background_filter.models.training.teachers import TEACHERS, Teacher
+from background_filter.models.training.teachers import open_teacher
 from background_filter.tests.engine.nets import brightness_net
 from background_filter.tests.models.training.people import HEIGHT, WIDTH, make_folder
 
@@ -211,14 +211,14 @@ def test_models_are_evaluated_as_the_engine_runs_them(bright: Path, people: Path
 
 @pytest.mark.parametrize("teacher", ["mediapipe_landscape", "sinet_224", "rvm"])
 def test_models_and_train_evaluate_find_the_same_person(teacher: str, shared_folder: Path, config: Path) -> None:
-    file = shared_folder / "models" / TEACHERS[teacher].file
+    known = open_teacher(teacher, shared_folder / "models")
     make_private_folder(user_models_folder())
-    copy = Path(shutil.copy(file, user_models_folder()))
+    copy = Path(shutil.copy(known.path, user_models_folder()))
     trust.trust_file(copy)
     entry = next(each for each in load_catalog().values() if each.file == copy.name)
     picture_rgb = np.ascontiguousarray(read_picture(ROOT / "tests" / "pictures" / "astronaut.png")[:, :, ::-1])
     seen = open_networks(chosen_models([entry.id]))[entry.id].predict(picture_rgb) >= 0.5
-    expected = Teacher(file, TEACHERS[teacher]).predict(picture_rgb) >= 0.5
+    expected = known.predict(picture_rgb) >= 0.5
     # RVM has 256x144 pixels here, and more for a teacher.
     assert (seen & expected).sum() / (seen | expected).sum() > (0.9 if teacher == "rvm" else 0.99)
 

@@ -12,7 +12,6 @@ import torch
 from background_filter.filters.cli.errors import CommandError
 from background_filter.models.training import evaluate, measuring, report
 from background_filter.models.training.cost import count_macs, time_side_by_side
-from background_filter.models.training.evaluate import own_network
 from background_filter.models.training.measuring import (
     Case,
     NetworkResult,
@@ -25,7 +24,7 @@ from background_filter.models.training.measuring import (
 )
 from background_filter.models.training.metrics import measure
 from background_filter.models.training.pictures import read_picture, write_picture
-from background_filter.models.training.teachers import MEDIAPIPE_LANDSCAPE_FILE
+from background_filter.models.training.teachers import describe, own_network
 from background_filter.tests.engine.nets import brightness_net
 from background_filter.tests.models.training.people import HEIGHT, WIDTH, bright_teacher, make_folder, room, step
 
@@ -42,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number:
             empty[10:20, 10:26] = 250
         write_picture(folder / "rooms" / f"r{number}.png", empty)
-    yardstick = folder / "models" / MEDIAPIPE_LANDSCAPE_FILE
+    yardstick = folder / "models" / "mediapipe" / describe("mediapipe_landscape").file
     yardstick.parent.mkdir(parents=True)
     onnx.save(brightness_net(256, 144, "NHWC", "probability", half_size=False), yardstick)
     onnx.save(brightness_net(WIDTH, HEIGHT), folder / "small.onnx")
