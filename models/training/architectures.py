@@ -3,7 +3,7 @@
 
     train architectures --pack cache/pack --minutes 6 --data measure --rooms rooms --out architectures
 
-All see frames of one size, in batches of one size, made with the same settings; the learning rate and the network's
+All see frames of one size, in batches of one size, made with the same settings and no teacher looking on; the learning rate and the network's
 options are those of its TOML file. The time is that which the training process had on one processor, making frames
 included: other work on the machine takes nothing away, but a network that takes ten times as long to train sees a tenth
 of the frames. Only a last check follows, outside of that time, and its averaged weights are the ones that are exported.
@@ -36,7 +36,7 @@ USUAL = (
 )  # fmt: skip
 # The same for all, on one thread. The step number is never reached: a check in between would take time from training.
 COMMON = (
-    "frames={}", "run.clock=processor", "run.accelerator=cpu", "run.threads=1", "run.workers=0",
+    "frames={}", "distill={}", "run.clock=processor", "run.accelerator=cpu", "run.threads=1", "run.workers=0",
     "run.check_every=1000000000", "run.held_out=100", "run.save_minutes=2",
 )  # fmt: skip
 

@@ -34,7 +34,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for old, new in (SECOND, OTHER_BATCH, OTHER_FRAMES):
         assert old in text
         text = text.replace(old, new)
-    (folder / "second.toml").write_text(text, encoding="utf-8")
+    (folder / "second.toml").write_text(f"{text}\n[distill]\nteachers = ['nobody']\n", encoding="utf-8")
     return folder
 
 
@@ -56,6 +56,7 @@ def test_all_train_alike_and_stand_in_one_table(prepared: Path, tmp_path: Path, 
     assert step(architectures, *words(prepared, out, "--minutes", 0.02, "--set", "frames.empty=0.2")) == 0
     configs = [read_config(out / name / "config.toml") for name in ("first", "second")]
     assert configs[0].frames == configs[1].frames
+    assert configs[0].distill == configs[1].distill
     assert configs[0].frames.empty == 0.2
     assert configs[0].run == configs[1].run
     assert (configs[0].run.clock, configs[0].run.batch) == ("processor", 4)
