@@ -16,6 +16,7 @@ STEPS = {
     "pack": Step("training.pack", "put labelled pictures into one file that training reads fast"),
     "frames": Step("training.sheet", "show what frames are made of a pack"),
     "run": Step("training.loop", "train a network, or go on with a run"),
+    "mix": Step("training.mix", "mix the weights of a fine-tuned network with those it began with"),
     "export": Step("training.export", "make an ONNX file (or TFLite) of a run, in 8 bits if the quality allows it"),
     "evaluate": Step("training.evaluate", "measure networks on pictures with masks: table, plot, contact sheet"),
     "architectures": Step("training.architectures", "train several networks for the same time, and compare them"),

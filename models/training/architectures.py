@@ -3,10 +3,11 @@
 
     train architectures --pack cache/pack --minutes 6 --data measure --rooms rooms --out architectures
 
-All see frames of one size, in batches of one size, made with the same settings and no teacher looking on; the learning rate and the network's
-options are those of its TOML file. The time is that which the training process had on one processor, making frames
-included: other work on the machine takes nothing away, but a network that takes ten times as long to train sees a tenth
-of the frames. Only a last check follows, outside of that time, and its averaged weights are the ones that are exported.
+All see frames of one size, in batches of one size, made with the same settings, and no teacher looks on; the learning
+rate and the network's options are those of its TOML file. The time is that which the training process had on one
+processor, making frames included: other work on the machine takes nothing away, but a network that takes ten times as
+long to train sees a tenth of the frames. Only a last check follows, outside of that time, and its averaged weights are
+the ones that are exported.
 
 Given again, the command goes on where it was: what has had its time is not trained again.
 """
