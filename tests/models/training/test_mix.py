@@ -43,9 +43,7 @@ def test_weights_are_mixed_by_share(tmp_path: Path) -> None:
 def test_what_can_not_be_mixed_is_said(tmp_path: Path) -> None:
     ours = checkpoint(tmp_path / "ours.pt", 1.0)
     other = checkpoint(tmp_path / "other.pt", 1.0, name="sinet")
-    with pytest.raises(
-        CommandError, match=r"Only networks that are alike can be mixed: .*unet.* is not .*sinet"
-    ):
+    with pytest.raises(CommandError, match=r"Only networks that are alike can be mixed: .*unet.* is not .*sinet"):
         step(mix, ours, other, "--out", tmp_path / "mixed.pt")
     with pytest.raises(CommandError, match="expected a number from 0 to 1"):
         step(mix, ours, ours, "--share", 1.5, "--out", tmp_path / "mixed.pt")
