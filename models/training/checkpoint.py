@@ -99,10 +99,16 @@ def write_weights(checkpoint: Path, target: Path) -> None:
     """
     state = read_checkpoint(checkpoint)
     average = {name: value.half() if value.dim() == 4 else value for name, value in state["average"].items()}
+    size = write_average(target, average, architecture_in(checkpoint, state))
+    print(f"{target}: weights to start from, {size / 1e6:.2f} MB")
+
+
+def write_average(target: Path, average: dict[str, torch.Tensor], architecture: dict[str, Any]) -> int:
+    """Write a checkpoint that holds averaged weights and their architecture alone; gives its size in bytes."""
     content = io.BytesIO()
-    torch.save({"average": average, "architecture": architecture_in(checkpoint, state)}, content)
+    torch.save({"average": average, "architecture": architecture}, content)
     write_whole(target, content.getvalue())
-    print(f"{target}: weights to start from, {len(content.getvalue()) / 1e6:.2f} MB")
+    return len(content.getvalue())
 
 
 def halve(restored: Restored) -> Restored:

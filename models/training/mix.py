@@ -10,15 +10,13 @@ What a network learnt anew and what it knew before stay side by side, since both
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from ...filters.cli.errors import CommandError
-from .checkpoint import architecture_in, read_checkpoint
-from .pictures import write_whole
+from .checkpoint import architecture_in, read_checkpoint, write_average
 
 Weights = Mapping[str, torch.Tensor]
 
@@ -50,8 +48,6 @@ def run(options: argparse.Namespace) -> int:
     if tuned != start:
         raise CommandError(f"Only networks that are alike can be mixed: {tuned} is not {start}.")
     average = mixed(states[0]["average"], states[1]["average"], options.share)
-    content = io.BytesIO()
-    torch.save({"average": average, "architecture": architectures[0]}, content)
-    write_whole(options.out, content.getvalue())
+    write_average(options.out, average, architectures[0])
     print(f"{options.out}: {options.share:.0%} of {options.tuned}, the rest of {options.start}")
     return 0
